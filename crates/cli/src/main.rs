@@ -1,0 +1,2 @@
+//! The esrgan command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Pictures: decoding within limits, metadata, alpha, resampling, encoding.

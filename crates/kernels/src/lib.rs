@@ -1,0 +1,1 @@
+//! All SIMD: convolutions and their packing, behind safe entry points.

@@ -1,0 +1,1 @@
+//! The facade: load, plan, run, encode. One public API.

@@ -1,0 +1,1 @@
+//! Untrusted checkpoints in, checked models out; and back to files.
