@@ -1,1 +1,27 @@
-//! All SIMD: convolutions and their packing, behind safe entry points.
+//! All SIMD of esrgan, and almost all of its unsafe code, behind safe entry points.
+//!
+//! What lives here: the convolution of one output row with its fused epilogue, in one variant per instruction set;
+//! weight packing; detection of what the processor offers. What does not: threads, networks, files.
+//!
+//! Activations are rows of *channel blocks*: sixteen channels of one pixel lie together ([`ChannelBlock`]), the pixels of
+//! a row follow each other, the blocks of a pixel lie in separate rows ("nChw16c" in the literature: Georganas et al.,
+//! "Anatomy of High-Performance Deep Learning Convolutions on SIMD Architectures", SC 2018).
+
+mod block;
+mod conv;
+mod dispatch;
+mod isa;
+mod pack;
+mod simd;
+
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+pub use block::{CHANNELS_PER_BLOCK, ChannelBlock, blocks_for};
+pub use conv::{ConvRow, Epilogue, Residual};
+pub use dispatch::conv_row;
+pub use isa::{Isa, UnknownIsaError};
+pub use pack::{Kernel, PackShapeError, PackedConv};

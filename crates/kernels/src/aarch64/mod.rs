@@ -1,0 +1,3 @@
+//! The variants for 64-bit Arm.
+
+pub(crate) mod neon;

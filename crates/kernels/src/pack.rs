@@ -1,0 +1,255 @@
+//! Convolution weights in the order in which the kernels read them.
+
+use std::fmt;
+
+use crate::block::{CHANNELS_PER_BLOCK, ChannelBlock, blocks_for};
+
+/// A kernel's window: its size, and where it lies relative to the output pixel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kernel {
+    /// Rows of the window.
+    pub rows: usize,
+    /// Columns of the window.
+    pub columns: usize,
+    /// The window's first row, relative to the output's row: -1 for a centred 3x3.
+    pub first_row: isize,
+    /// The window's first column, relative to the output's column: -1 for a centred 3x3.
+    pub first_column: isize,
+}
+
+impl Kernel {
+    /// The centred 3x3 window.
+    pub const CENTRED_3X3: Self = Self {
+        rows: 3,
+        columns: 3,
+        first_row: -1,
+        first_column: -1,
+    };
+    /// One pixel.
+    pub const POINTWISE: Self = Self {
+        rows: 1,
+        columns: 1,
+        first_row: 0,
+        first_column: 0,
+    };
+}
+
+/// Weights or biases that do not have the shape they were declared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackShapeError {
+    /// `weights` or `biases`.
+    pub item: &'static str,
+    /// Values that the shape asks for.
+    pub expected: usize,
+    /// Values that were given.
+    pub found: usize,
+}
+
+impl fmt::Display for PackShapeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {} were expected, found {}",
+            self.expected, self.item, self.found
+        )
+    }
+}
+
+impl std::error::Error for PackShapeError {}
+
+/// A convolution's weights and biases, packed for the kernels.
+///
+/// # Layout
+/// `[output block][input block][kernel row][kernel column][input channel][16 output channels]`. Input blocks of several
+/// concatenated inputs follow each other, each input starting a new block; the last block of an input holds only the
+/// channels that exist. Lanes beyond the last output channel hold zero.
+#[derive(Clone, Debug)]
+pub struct PackedConv {
+    kernel: Kernel,
+    out_channels: usize,
+    input_block_channels: Vec<usize>,
+    weights: Vec<ChannelBlock>,
+    biases: Vec<ChannelBlock>,
+}
+
+impl PackedConv {
+    /// Packs a convolution.
+    ///
+    /// # Shapes
+    /// - `inputs`: channels of each input; their concatenation is what the weights see
+    /// - `weights`: `[out_channels, sum(inputs), kernel.rows, kernel.columns]`
+    /// - `biases`: `[out_channels]`, or none for zeros
+    ///
+    /// # Errors
+    /// [`PackShapeError`] where the number of values is another.
+    pub fn new(
+        kernel: Kernel,
+        inputs: &[usize],
+        out_channels: usize,
+        weights: &[f32],
+        biases: Option<&[f32]>,
+    ) -> Result<Self, PackShapeError> {
+        let in_channels: usize = inputs.iter().sum();
+        let taps = kernel.rows * kernel.columns;
+        check("weights", out_channels * in_channels * taps, weights.len())?;
+        if let Some(biases) = biases {
+            check("biases", out_channels, biases.len())?;
+        }
+        let weight = |out: usize, input: usize, tap: usize| {
+            if out < out_channels {
+                weights[(out * in_channels + input) * taps + tap]
+            } else {
+                0.0
+            }
+        };
+        let blocks = input_blocks(inputs);
+        let out_blocks = blocks_for(out_channels);
+        let mut packed = Vec::with_capacity(out_blocks * in_channels * taps);
+        for out_block in 0..out_blocks {
+            for block in &blocks {
+                for tap in 0..taps {
+                    for input in block.clone() {
+                        packed.push(lanes(|lane| {
+                            weight(out_block * CHANNELS_PER_BLOCK + lane, input, tap)
+                        }));
+                    }
+                }
+            }
+        }
+        let bias = |out: usize| biases.and_then(|biases| biases.get(out)).copied().unwrap_or(0.0);
+        Ok(Self {
+            kernel,
+            out_channels,
+            input_block_channels: blocks.iter().map(std::ops::Range::len).collect(),
+            weights: packed,
+            biases: (0..out_blocks)
+                .map(|block| lanes(|lane| bias(block * CHANNELS_PER_BLOCK + lane)))
+                .collect(),
+        })
+    }
+
+    /// Packs one phase of "enlarge `factor` times by repetition, then convolve 3x3", folded into one smaller kernel.
+    ///
+    /// Output pixel `(factor * y + phase.0, factor * x + phase.1)` of the enlarged picture is what the packed convolution
+    /// gives at `(y, x)` of the small one: taps that fall on the same small pixel are summed beforehand, in f64. For
+    /// factor 2 this leaves four of nine multiplications.
+    ///
+    /// # Shapes
+    /// - `inputs`, `weights`, `biases`: as for [`PackedConv::new`] with a 3x3 kernel
+    /// - `phase`: row and column, each below `factor`
+    ///
+    /// # Errors
+    /// [`PackShapeError`] where the number of values is another.
+    ///
+    /// # Source
+    /// The sub-pixel view of resize-convolution: Shi et al., "Is the deconvolution layer the same as a convolutional
+    /// layer?", 2016.
+    pub fn new_upsampled(
+        factor: usize,
+        phase: (usize, usize),
+        inputs: &[usize],
+        out_channels: usize,
+        weights: &[f32],
+        biases: Option<&[f32]>,
+    ) -> Result<Self, PackShapeError> {
+        let in_channels: usize = inputs.iter().sum();
+        check("weights", out_channels * in_channels * 9, weights.len())?;
+        let (first_row, rows) = window(factor, phase.0);
+        let (first_column, columns) = window(factor, phase.1);
+        let kernel = Kernel {
+            rows,
+            columns,
+            first_row,
+            first_column,
+        };
+        let mut folded = Vec::with_capacity(out_channels * in_channels * rows * columns);
+        for taps in weights.as_chunks::<9>().0 {
+            let mut sums = [0.0f64; 9];
+            for (tap, &value) in taps.iter().enumerate() {
+                let row = tap_offset(factor, phase.0, tap / 3) - first_row;
+                let column = tap_offset(factor, phase.1, tap % 3) - first_column;
+                sums[row as usize * columns + column as usize] += f64::from(value);
+            }
+            folded.extend(sums[..rows * columns].iter().map(|&sum| sum as f32));
+        }
+        Self::new(kernel, inputs, out_channels, &folded, biases)
+    }
+
+    /// Its window.
+    pub fn kernel(&self) -> Kernel {
+        self.kernel
+    }
+
+    /// Output channels, without padding lanes.
+    pub fn out_channels(&self) -> usize {
+        self.out_channels
+    }
+
+    /// Blocks that an output pixel has.
+    pub fn out_blocks(&self) -> usize {
+        self.biases.len()
+    }
+
+    /// Channels in each input block, at most sixteen.
+    pub fn input_block_channels(&self) -> &[usize] {
+        &self.input_block_channels
+    }
+
+    /// Memory that the packed values take.
+    pub fn size_bytes(&self) -> usize {
+        (self.weights.len() + self.biases.len()) * size_of::<ChannelBlock>()
+    }
+
+    /// The weights of one output block.
+    pub(crate) fn panel(&self, out_block: usize) -> &[ChannelBlock] {
+        let length = self.weights.len() / self.out_blocks();
+        &self.weights[out_block * length..(out_block + 1) * length]
+    }
+
+    /// The biases of one output block.
+    pub(crate) fn bias(&self, out_block: usize) -> ChannelBlock {
+        self.biases[out_block]
+    }
+}
+
+fn check(item: &'static str, expected: usize, found: usize) -> Result<(), PackShapeError> {
+    if expected == found {
+        Ok(())
+    } else {
+        Err(PackShapeError {
+            item,
+            expected,
+            found,
+        })
+    }
+}
+
+fn lanes(value: impl Fn(usize) -> f32) -> ChannelBlock {
+    ChannelBlock(std::array::from_fn(value))
+}
+
+/// The channel range of each block, where each input starts a new block.
+fn input_blocks(inputs: &[usize]) -> Vec<std::ops::Range<usize>> {
+    let mut blocks = Vec::new();
+    let mut start = 0;
+    for &channels in inputs {
+        let end = start + channels;
+        while start < end {
+            let block_end = end.min(start + CHANNELS_PER_BLOCK);
+            blocks.push(start..block_end);
+            start = block_end;
+        }
+    }
+    blocks
+}
+
+/// Where tap `tap` of a centred 3-wide kernel falls among the small pixels, relative to the output's own.
+fn tap_offset(factor: usize, phase: usize, tap: usize) -> isize {
+    (phase as isize + tap as isize - 1).div_euclid(factor as isize)
+}
+
+/// First offset and length of the window that the three taps of a phase fold into.
+fn window(factor: usize, phase: usize) -> (isize, usize) {
+    let first = tap_offset(factor, phase, 0);
+    (first, (tap_offset(factor, phase, 2) - first + 1) as usize)
+}
