@@ -1,1 +1,25 @@
-//! CPU inference: plan, rows, threads.
+//! CPU inference: what a run will take (plan), how rows flow through the network (schedule), and the threads that
+//! compute them.
+//!
+//! What lives here: networks from checked models, exact runs in bounded memory, tiles as the fallback. What does not:
+//! files, pictures' encodings, flags; instructions (those are in `esrgan-kernels`). `docs/architecture.md` draws the flow.
+
+mod edge;
+mod engine;
+mod error;
+mod execute;
+mod graph;
+mod network;
+mod picture;
+mod plan;
+mod rows;
+mod schedule;
+mod tiles;
+
+pub use edge::Edge;
+pub use engine::Engine;
+pub use error::EngineError;
+pub use esrgan_kernels::{Isa, UnknownIsaError};
+pub use execute::{Progress, RowSink};
+pub use network::{Network, Precision};
+pub use plan::{Plan, RunOptions, TilePolicy};

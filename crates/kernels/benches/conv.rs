@@ -1,13 +1,13 @@
 //! Times single rows of a dense block's convolutions, once verified to be finite: `cargo bench -p esrgan-kernels`.
 //!
-//! Prints, for each instruction set and layer shape, GFLOP/s of the best of many short runs, which is robust against
-//! other work on the machine; ratios between lines are what counts.
+//! Prints, for each instruction set and layer shape, GFLOP/s of the best and of the median of many short runs: where they
+//! differ much, other work was on the machine.
 
 use std::time::Instant;
 
 use esrgan_kernels::{ChannelBlock, ConvRow, Epilogue, Isa, Kernel, PackedConv, conv_row};
 
-/// Runs of which the best is printed.
+/// Runs of each shape.
 const REPEATS: usize = 200;
 
 fn main() {
@@ -26,7 +26,7 @@ fn main() {
             let rows = vec![vec![ChannelBlock::splat(0.5); pixels + 2]; blocks * 3];
             let rows: Vec<&[ChannelBlock]> = rows.iter().map(Vec::as_slice).collect();
             let mut outputs = vec![vec![ChannelBlock::ZERO; pixels]; packed.out_blocks()];
-            let mut best = f64::INFINITY;
+            let mut seconds = Vec::new();
             for _ in 0..REPEATS {
                 let start = Instant::now();
                 conv_row(
@@ -41,11 +41,16 @@ fn main() {
                         outputs: &mut outputs.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>(),
                     },
                 );
-                best = best.min(start.elapsed().as_secs_f64());
+                seconds.push(start.elapsed().as_secs_f64());
             }
             assert!(outputs.iter().flatten().all(|block| block.0.iter().all(|lane| lane.is_finite())));
-            let gflops = 2.0 * (channels * out_channels * 9 * pixels) as f64 / best / 1e9;
-            println!("{isa:8} {channels:3} -> {out_channels:2} channels, {pixels:4} pixels: {gflops:7.1} GFLOP/s");
+            seconds.sort_by(f64::total_cmp);
+            let gflop = 2.0 * (channels * out_channels * 9 * pixels) as f64 / 1e9;
+            let (best, median) = (gflop / seconds[0], gflop / seconds[REPEATS / 2]);
+            println!(
+                "{isa:8} {channels:3} -> {out_channels:2} channels, {pixels:4} pixels: \
+                 best {best:6.1}, median {median:6.1} GFLOP/s"
+            );
         }
     }
 }

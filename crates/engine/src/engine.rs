@@ -1,0 +1,137 @@
+//! The threads, and the runs that they do.
+
+use esrgan_core::Plane;
+use esrgan_kernels::Isa;
+
+use crate::error::EngineError;
+use crate::execute::{Job, Progress, RowSink, check_planes, execute};
+use crate::network::Network;
+use crate::picture::{PictureRows, ResultRows};
+use crate::plan::{Method, Plan};
+use crate::schedule::Schedule;
+use crate::tiles::TiledRun;
+
+/// A pool of threads and an instruction set: made once, used for many pictures.
+#[derive(Debug)]
+pub struct Engine {
+    threads: rayon::ThreadPool,
+    isa: Isa,
+}
+
+impl Engine {
+    /// Starts `threads` threads (all processors where `None`), to use `isa` (the fastest there is where `None`).
+    ///
+    /// # Errors
+    /// [`EngineError::Threads`] and [`EngineError::Isa`].
+    pub fn new(threads: Option<usize>, isa: Option<Isa>) -> Result<Self, EngineError> {
+        let isa = isa.unwrap_or_else(Isa::detect);
+        if !isa.is_available() {
+            let available: Vec<&str> = Isa::ALL
+                .iter()
+                .filter(|isa| isa.is_available())
+                .map(|isa| isa.name())
+                .collect();
+            return Err(EngineError::Isa {
+                isa,
+                available: available.join(", "),
+            });
+        }
+        let count = threads.unwrap_or(0);
+        let threads = rayon::ThreadPoolBuilder::new()
+            .num_threads(count)
+            .thread_name(|index| format!("esrgan-{index}"))
+            .build()
+            .map_err(|source| EngineError::Threads {
+                threads: count,
+                source,
+            })?;
+        Ok(Self { threads, isa })
+    }
+
+    /// The instruction set in use.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// The number of threads.
+    pub fn threads(&self) -> usize {
+        self.threads.current_num_threads()
+    }
+
+    /// Enlarges a picture as planned.
+    ///
+    /// # Shapes
+    /// - `planes`: the model's input channels, each of the planned size
+    /// - `sink` gets the output's rows from the top, the model's output channels each
+    ///
+    /// # Numerics
+    /// The bits depend on the model, the picture, the plan's edge mode and tiles, and the instruction set; not on the
+    /// number of threads, nor on which of the exact ways is taken.
+    ///
+    /// # Errors
+    /// - [`EngineError::Channels`], [`EngineError::Size`] where the picture is another than was planned for
+    /// - [`EngineError::NotFinite`] where the network gives no number: rows before it have been handed over
+    /// - [`EngineError::Cancelled`] where `progress` asked to stop
+    pub fn run(
+        &self,
+        network: &Network,
+        plan: &Plan,
+        planes: &[Plane],
+        sink: &mut dyn RowSink,
+        progress: Progress<'_>,
+    ) -> Result<(), EngineError> {
+        check_planes(
+            planes,
+            network.spec().in_channels(),
+            (plan.lr_width, plan.lr_height),
+        )?;
+        match &plan.method {
+            Method::Exact(schedule) => self.run_exact(network, schedule, planes, sink, progress),
+            Method::Tiled(tiling) => TiledRun {
+                engine: self,
+                network,
+                tiling,
+                planes,
+                edge: plan.edge,
+                progress,
+            }
+            .run(sink),
+        }
+    }
+
+    /// Enlarges a picture as a whole.
+    pub(crate) fn run_exact(
+        &self,
+        network: &Network,
+        schedule: &Schedule,
+        planes: &[Plane],
+        sink: &mut dyn RowSink,
+        progress: Progress<'_>,
+    ) -> Result<(), EngineError> {
+        let spec = network.spec();
+        let (width, height) = (planes[0].width(), planes[0].height());
+        let picture = PictureRows {
+            planes,
+            unshuffle: spec.unshuffle(),
+            edge: schedule.edge,
+            grid_width: schedule.grid_width,
+            grid_height: schedule.grid_height,
+        };
+        let result = ResultRows {
+            shuffle: network.result_shuffle,
+            base: network.adds_picture.then_some((planes, spec.scale())),
+            channels: spec.out_channels(),
+            height: height * spec.scale(),
+            buffer: vec![vec![0.0; width * spec.scale()]; spec.out_channels()],
+        };
+        let job = Job {
+            graph: &network.graph,
+            schedule,
+            isa: self.isa,
+            picture,
+            result,
+            progress,
+        };
+        self.threads.install(|| execute(job, sink))
+    }
+}

@@ -1,0 +1,103 @@
+//! What can go wrong between a checked model and a larger picture.
+
+use esrgan_core::{Classify, Kind, format_bytes};
+
+/// What can go wrong between a checked model and a larger picture.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The run would take more memory than it may.
+    #[error(
+        "a {lr_width}x{lr_height} picture needs {} of memory, but {} may be used; \
+         give more by `--memory`, or allow tiles by `--tile auto`",
+        format_bytes(*needed_bytes), format_bytes(*budget_bytes)
+    )]
+    Memory {
+        /// The picture's width.
+        lr_width: usize,
+        /// The picture's height.
+        lr_height: usize,
+        /// The least that the run would take, weights included.
+        needed_bytes: u64,
+        /// What it may take.
+        budget_bytes: u64,
+    },
+    /// The picture has another number of planes than the model reads.
+    #[error("the model reads {expected} planes, found {found}")]
+    Channels {
+        /// Planes that the model reads.
+        expected: usize,
+        /// Planes that were given.
+        found: usize,
+    },
+    /// A picture of another size than was planned for, or without a pixel.
+    #[error("a picture of {}x{} pixels was expected, found {}x{}", expected.0, expected.1, found.0, found.1)]
+    Size {
+        /// Width and height of the plan; at least one pixel each.
+        expected: (usize, usize),
+        /// Width and height of the picture.
+        found: (usize, usize),
+    },
+    /// A tile size that cannot be worked with.
+    #[error("tiles of {found} px: at least {least} px are needed")]
+    TileSize {
+        /// The smallest that works.
+        least: usize,
+        /// What was asked for.
+        found: usize,
+    },
+    /// The network gave a value that is no number, or infinite.
+    #[error(
+        "the model's output is {value} in channel {channel} at x {x}, y {y} (output pixels): no picture is made of it"
+    )]
+    NotFinite {
+        /// The value.
+        value: f32,
+        /// The output channel, from zero.
+        channel: usize,
+        /// Output column.
+        x: usize,
+        /// Output row.
+        y: usize,
+    },
+    /// A tensor that the specification promises is missing or misshapen: the model was not checked.
+    #[error("the tensor `{name}` is missing or misshapen in a model that was said to be checked")]
+    Weights {
+        /// Its canonical name.
+        name: String,
+    },
+    /// The threads could not be started.
+    #[error("cannot start {threads} threads")]
+    Threads {
+        /// Threads that were asked for.
+        threads: usize,
+        /// Why.
+        #[source]
+        source: rayon::ThreadPoolBuildError,
+    },
+    /// An instruction set that this processor does not offer.
+    #[error("this processor does not offer `{isa}`; it offers {available}")]
+    Isa {
+        /// The set that was asked for.
+        isa: esrgan_kernels::Isa,
+        /// The sets that are there.
+        available: String,
+    },
+    /// The caller asked to stop.
+    #[error("stopped on request")]
+    Cancelled,
+}
+
+impl Classify for EngineError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Memory { .. } => Kind::Limit,
+            Self::Channels { .. } | Self::Size { .. } | Self::TileSize { .. } | Self::Isa { .. } => {
+                Kind::Argument
+            }
+            Self::NotFinite { .. } => Kind::Unsupported,
+            Self::Threads { .. } => Kind::Io,
+            Self::Weights { .. } | Self::Cancelled => Kind::Internal,
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! A network as a list of stages between feature maps, in the order in which they are computed.
+
+use std::ops::Range;
+
+use esrgan_kernels::{ChannelBlock, Kernel, PackedConv, blocks_for};
+
+/// A feature map's place in [`Graph::features`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct FeatureId(pub(crate) usize);
+
+/// A feature map between two stages.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Feature {
+    /// Channels, without padding lanes.
+    pub(crate) channels: usize,
+    /// Its size over that of the trunk's grid.
+    pub(crate) scale: usize,
+}
+
+impl Feature {
+    /// Channel blocks of one of its rows, for a trunk grid of `grid_width` pixels.
+    pub(crate) fn row_length(&self, grid_width: usize) -> usize {
+        blocks_for(self.channels) * (grid_width * self.scale + 2)
+    }
+}
+
+/// A convolution with everything that is fused into it.
+pub(crate) struct Layer {
+    /// One packed convolution, or the `factor * factor` phases of an upsampling one, row phase by row phase.
+    pub(crate) phases: Vec<PackedConv>,
+    /// Enlargement by repetition before the convolution.
+    pub(crate) factor: usize,
+    /// Slopes of the activation, a block for each output block.
+    pub(crate) slopes: Option<Vec<ChannelBlock>>,
+}
+
+impl Layer {
+    /// The first and the last input row that output row `y` sees, before the edge is resolved.
+    pub(crate) fn input_rows(&self, y: isize) -> (isize, isize) {
+        let factor = self.factor as isize;
+        let kernel = self.row_kernel(y);
+        let first = y.div_euclid(factor) + kernel.first_row;
+        (first, first + kernel.rows as isize - 1)
+    }
+
+    /// The window for output row `y`; its columns are those of the first column phase.
+    pub(crate) fn row_kernel(&self, y: isize) -> Kernel {
+        self.phases[y.rem_euclid(self.factor as isize) as usize * self.factor].kernel()
+    }
+
+    /// Multiply-adds for one row of `width` input pixels.
+    pub(crate) fn multiply_adds(&self, width: usize) -> u64 {
+        let first = &self.phases[0];
+        let inputs: usize = first.input_block_channels().iter().sum();
+        let taps: usize = self
+            .phases
+            .iter()
+            .map(|phase| phase.kernel().rows * phase.kernel().columns)
+            .sum();
+        (width * taps * inputs * first.out_channels() / self.factor) as u64
+    }
+}
+
+/// A step from feature maps to a feature map.
+pub(crate) enum Stage {
+    /// The picture, pixel-unshuffled onto the trunk's grid.
+    Picture {
+        /// Where it goes.
+        output: FeatureId,
+    },
+    /// A convolution.
+    Convolution {
+        /// What it sees, as if concatenated.
+        inputs: Vec<FeatureId>,
+        /// The convolution.
+        layer: Layer,
+        /// What is added, in this order: `sum = sum * scale + feature`.
+        residuals: Vec<(f32, FeatureId)>,
+        /// Where it goes.
+        output: FeatureId,
+    },
+    /// The result: handed to the caller row by row.
+    Result {
+        /// What is handed over.
+        input: FeatureId,
+    },
+}
+
+impl Stage {
+    /// The features that it reads.
+    pub(crate) fn inputs(&self) -> Vec<FeatureId> {
+        match self {
+            Self::Picture { .. } => Vec::new(),
+            Self::Convolution {
+                inputs, residuals, ..
+            } => inputs
+                .iter()
+                .copied()
+                .chain(residuals.iter().map(|(_, feature)| *feature))
+                .collect(),
+            Self::Result { input } => vec![*input],
+        }
+    }
+
+    /// The feature that it writes.
+    pub(crate) fn output(&self) -> Option<FeatureId> {
+        match self {
+            Self::Picture { output } | Self::Convolution { output, .. } => Some(*output),
+            Self::Result { .. } => None,
+        }
+    }
+}
+
+/// A network, ready to be scheduled.
+#[derive(Default)]
+pub(crate) struct Graph {
+    /// The maps between the stages.
+    pub(crate) features: Vec<Feature>,
+    /// The stages in order.
+    pub(crate) stages: Vec<Stage>,
+    /// Where a group of stages ends that may be run to its last row before the next begins, so that only its output stays
+    /// alive in full: after each dense block. Ends with the number of stages.
+    pub(crate) group_ends: Vec<usize>,
+}
+
+impl Graph {
+    /// Adds a feature map.
+    pub(crate) fn feature(&mut self, channels: usize, scale: usize) -> FeatureId {
+        self.features.push(Feature { channels, scale });
+        FeatureId(self.features.len() - 1)
+    }
+
+    /// The map with an id.
+    pub(crate) fn get(&self, id: FeatureId) -> &Feature {
+        &self.features[id.0]
+    }
+
+    /// Ends a group after the last stage.
+    pub(crate) fn end_group(&mut self) {
+        self.group_ends.push(self.stages.len());
+    }
+
+    /// The groups as ranges of stages.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let starts = std::iter::once(0).chain(self.group_ends.iter().copied());
+        starts
+            .zip(self.group_ends.iter().copied())
+            .map(|(start, end)| start..end)
+    }
+
+    /// Memory of all packed weights.
+    pub(crate) fn weights_bytes(&self) -> usize {
+        let layers = self.stages.iter().filter_map(|stage| match stage {
+            Stage::Convolution { layer, .. } => Some(layer),
+            _ => None,
+        });
+        layers
+            .flat_map(|layer| &layer.phases)
+            .map(PackedConv::size_bytes)
+            .sum()
+    }
+
+    /// Multiply-adds for one pixel of the trunk's grid.
+    pub(crate) fn multiply_adds_per_grid_pixel(&self) -> u64 {
+        let stages = self.stages.iter().map(|stage| match stage {
+            Stage::Convolution {
+                inputs,
+                layer,
+                output,
+                ..
+            } => {
+                let rows = self.get(*output).scale as u64;
+                layer.multiply_adds(self.get(inputs[0]).scale) * rows
+            }
+            _ => 0,
+        });
+        stages.sum()
+    }
+}

@@ -1,0 +1,345 @@
+//! From a checked model to a graph of packed layers.
+
+use esrgan_kernels::{ChannelBlock, Kernel, PackedConv};
+use esrgan_weights::{Activation, Family, Model, ModelSpec};
+
+use crate::error::EngineError;
+use crate::graph::{FeatureId, Graph, Layer, Stage};
+
+/// Slope of the leaky ReLU in RRDB networks (Wang et al., ESRGAN, 2018; the reference code's 0.2).
+const RRDB_SLOPE: f32 = 0.2;
+/// Slope of the leaky ReLU in compact networks (SRVGGNetCompact of Real-ESRGAN).
+const COMPACT_SLOPE: f32 = 0.1;
+/// Residual scale beta of dense blocks and of RRDBs (ESRGAN, section 3.1).
+const RESIDUAL_SCALE: f32 = 0.2;
+
+/// How weights are held and multiplied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Precision {
+    /// Everything in f32.
+    #[default]
+    F32,
+    /// Weights rounded to bfloat16; activations and sums in f32.
+    Bf16,
+}
+
+impl Precision {
+    /// Its name: `f32`, `bf16`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    fn round(self, value: f32) -> f32 {
+        match self {
+            Self::F32 => value,
+            Self::Bf16 => {
+                // To nearest, ties to even: add half of the last kept bit, less one where that bit is zero.
+                let bits = value.to_bits();
+                f32::from_bits(bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) & 0xffff_0000)
+            }
+        }
+    }
+}
+
+/// A model, packed for the kernels.
+pub struct Network {
+    pub(crate) graph: Graph,
+    pub(crate) spec: ModelSpec,
+    precision: Precision,
+    pub(crate) result_shuffle: usize,
+    pub(crate) adds_picture: bool,
+    /// For one pixel of the trunk's grid.
+    nominal_multiply_adds: u64,
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Network")
+            .field("spec", &self.spec)
+            .field("precision", &self.precision)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Network {
+    /// Packs a model.
+    ///
+    /// # Errors
+    /// [`EngineError::Weights`] where a tensor that the specification names is missing.
+    pub fn new(model: &Model, precision: Precision) -> Result<Self, EngineError> {
+        let mut builder = Builder {
+            model,
+            precision,
+            graph: Graph::default(),
+            nominal_multiply_adds: 0,
+        };
+        let compact = model.spec.family() == Family::Compact;
+        if compact {
+            builder.compact()?
+        } else {
+            builder.rrdb()?
+        };
+        Ok(Self {
+            graph: builder.graph,
+            spec: model.spec.clone(),
+            precision,
+            result_shuffle: if compact { model.spec.scale() } else { 1 },
+            adds_picture: compact,
+            nominal_multiply_adds: builder.nominal_multiply_adds,
+        })
+    }
+
+    /// What the model is.
+    pub fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    /// How its weights are held.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Memory of the packed weights.
+    pub fn weights_bytes(&self) -> u64 {
+        self.graph.weights_bytes() as u64
+    }
+
+    /// Floating-point operations for a picture, two for each multiply-add of the layers as published: what benchmarks
+    /// divide by, whichever shortcuts a run takes.
+    pub fn nominal_flop(&self, lr_width: usize, lr_height: usize) -> f64 {
+        let unshuffle = self.spec.unshuffle();
+        let grid = lr_width.div_ceil(unshuffle) as f64 * lr_height.div_ceil(unshuffle) as f64;
+        2.0 * grid * self.nominal_multiply_adds as f64
+    }
+}
+
+/// Builds the graph, packing as it goes.
+struct Builder<'m> {
+    model: &'m Model,
+    precision: Precision,
+    graph: Graph,
+    nominal_multiply_adds: u64,
+}
+
+/// What surrounds a convolution.
+#[derive(Default)]
+struct Around {
+    slopes: Option<Vec<f32>>,
+    residuals: Vec<(f32, FeatureId)>,
+}
+
+impl Builder<'_> {
+    fn tensor(&self, name: &str) -> Result<Vec<f32>, EngineError> {
+        let tensor = self.model.weights.get(name).ok_or_else(|| EngineError::Weights {
+            name: name.to_owned(),
+        })?;
+        Ok(tensor.to_f32())
+    }
+
+    /// Adds a convolution named `name`, behind an enlargement by `factor`.
+    fn convolution(
+        &mut self,
+        name: &str,
+        inputs: &[FeatureId],
+        out_channels: usize,
+        factor: usize,
+        around: Around,
+    ) -> Result<FeatureId, EngineError> {
+        let mut weights = self.tensor(&format!("{name}.weight"))?;
+        weights
+            .iter_mut()
+            .for_each(|weight| *weight = self.precision.round(*weight));
+        let pointwise = name.ends_with("conv1x1");
+        let biases = if pointwise {
+            None
+        } else {
+            Some(self.tensor(&format!("{name}.bias"))?)
+        };
+        let channels: Vec<usize> = inputs
+            .iter()
+            .map(|input| self.graph.get(*input).channels)
+            .collect();
+        let kernel = if pointwise {
+            Kernel::POINTWISE
+        } else {
+            Kernel::CENTRED_3X3
+        };
+        let pack = |phase: usize| match factor {
+            1 => PackedConv::new(kernel, &channels, out_channels, &weights, biases.as_deref()),
+            _ => {
+                let phase = (phase / factor, phase % factor);
+                PackedConv::new_upsampled(
+                    factor,
+                    phase,
+                    &channels,
+                    out_channels,
+                    &weights,
+                    biases.as_deref(),
+                )
+            }
+        };
+        let phases: Result<Vec<PackedConv>, _> = (0..factor * factor).map(pack).collect();
+        let phases = phases.map_err(|_| EngineError::Weights {
+            name: name.to_owned(),
+        })?;
+        let scale = self.graph.get(inputs[0]).scale * factor;
+        self.nominal_multiply_adds += (weights.len() * scale * scale) as u64;
+        let output = self.graph.feature(out_channels, scale);
+        let slopes = around.slopes.map(|slopes| in_blocks(&slopes));
+        let layer = Layer {
+            phases,
+            factor,
+            slopes,
+        };
+        let residuals = around.residuals;
+        self.graph.stages.push(Stage::Convolution {
+            inputs: inputs.to_vec(),
+            layer,
+            residuals,
+            output,
+        });
+        Ok(output)
+    }
+
+    fn picture(&mut self) -> FeatureId {
+        let unshuffle = self.model.spec.unshuffle();
+        let output = self
+            .graph
+            .feature(self.model.spec.in_channels() * unshuffle * unshuffle, 1);
+        self.graph.stages.push(Stage::Picture { output });
+        output
+    }
+
+    fn result(&mut self, input: FeatureId) {
+        self.graph.stages.push(Stage::Result { input });
+        self.graph.end_group();
+    }
+
+    /// RRDBNet and ESRGAN+ (Wang et al. 2018, figure 4; Rakotonirina and Rasoanaivo 2020, figure 2).
+    fn rrdb(&mut self) -> Result<(), EngineError> {
+        let spec = self.model.spec.clone();
+        let features = spec.num_features();
+        let activated = |channels: usize| Around {
+            slopes: Some(vec![RRDB_SLOPE; channels]),
+            ..Around::default()
+        };
+        let picture = self.picture();
+        let mut trunk = self.convolution("conv_first", &[picture], features, 1, Around::default())?;
+        self.graph.end_group();
+        for block in 0..spec.num_blocks() {
+            let skip = trunk;
+            for dense in 1..=3 {
+                let outer = (dense == 3).then_some(skip);
+                trunk = self.dense_block(&format!("body.{block}.rdb{dense}"), trunk, outer)?;
+                self.graph.end_group();
+            }
+        }
+        // The first features are wanted again at the end: computing them twice costs a thousandth, keeping them a map.
+        let nominal = self.nominal_multiply_adds;
+        let picture = self.picture();
+        let first = self.convolution("conv_first", &[picture], features, 1, Around::default())?;
+        self.nominal_multiply_adds = nominal;
+        let around = Around {
+            residuals: vec![(1.0, first)],
+            ..Around::default()
+        };
+        let mut tail = self.convolution("conv_body", &[trunk], features, 1, around)?;
+        for (index, &factor) in spec.upsampling().iter().enumerate() {
+            tail = self.convolution(
+                &format!("conv_up{}", index + 1),
+                &[tail],
+                features,
+                factor,
+                activated(features),
+            )?;
+        }
+        tail = self.convolution("conv_hr", &[tail], features, 1, activated(features))?;
+        tail = self.convolution("conv_last", &[tail], spec.out_channels(), 1, Around::default())?;
+        self.result(tail);
+        Ok(())
+    }
+
+    /// A dense block: five convolutions, each seeing all before it; `outer` is the RRDB's own input at its last block.
+    fn dense_block(
+        &mut self,
+        name: &str,
+        input: FeatureId,
+        outer: Option<FeatureId>,
+    ) -> Result<FeatureId, EngineError> {
+        let growth = self.model.spec.growth_channels();
+        let is_plus = self.model.spec.family() == Family::EsrganPlus;
+        let pointwise = if is_plus {
+            Some(self.convolution(&format!("{name}.conv1x1"), &[input], growth, 1, Around::default())?)
+        } else {
+            None
+        };
+        let mut seen = vec![input];
+        for conv in 1..=4 {
+            // ESRGAN+ adds a projection of the input to the second growth feature, and that to the fourth.
+            let added = match conv {
+                2 => pointwise,
+                4 => is_plus.then(|| seen[2]),
+                _ => None,
+            };
+            let around = Around {
+                slopes: Some(vec![RRDB_SLOPE; growth]),
+                residuals: added.into_iter().map(|feature| (1.0, feature)).collect(),
+            };
+            seen.push(self.convolution(&format!("{name}.conv{conv}"), &seen, growth, 1, around)?);
+        }
+        let residuals = std::iter::once(input)
+            .chain(outer)
+            .map(|feature| (RESIDUAL_SCALE, feature))
+            .collect();
+        let features = self.model.spec.num_features();
+        self.convolution(
+            &format!("{name}.conv5"),
+            &seen,
+            features,
+            1,
+            Around {
+                slopes: None,
+                residuals,
+            },
+        )
+    }
+
+    /// SRVGGNetCompact (Wang et al., Real-ESRGAN, 2021): convolutions at the small size, then a pixel shuffle.
+    fn compact(&mut self) -> Result<(), EngineError> {
+        let spec = self.model.spec.clone();
+        let features = spec.num_features();
+        let mut at = self.picture();
+        for index in 0..=spec.num_blocks() {
+            // With parameters in every activation, they take the odd places.
+            let slopes = match spec.activation() {
+                Activation::PRelu => self.tensor(&format!("body.{}.weight", 2 * index + 1))?,
+                _ => vec![COMPACT_SLOPE; features],
+            };
+            let around = Around {
+                slopes: Some(slopes),
+                ..Around::default()
+            };
+            at = self.convolution(&format!("body.{}", 2 * index), &[at], features, 1, around)?;
+        }
+        let out_channels = spec.out_channels() * spec.scale() * spec.scale();
+        let name = format!("body.{}", 2 * (spec.num_blocks() + 1));
+        at = self.convolution(&name, &[at], out_channels, 1, Around::default())?;
+        self.result(at);
+        Ok(())
+    }
+}
+
+/// Values of channels as blocks, padding lanes zero.
+fn in_blocks(values: &[f32]) -> Vec<ChannelBlock> {
+    let blocks = values.chunks(esrgan_kernels::CHANNELS_PER_BLOCK);
+    blocks
+        .map(|lanes| {
+            ChannelBlock(std::array::from_fn(|lane| {
+                lanes.get(lane).copied().unwrap_or(0.0)
+            }))
+        })
+        .collect()
+}
