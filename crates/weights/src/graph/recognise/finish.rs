@@ -31,6 +31,7 @@ impl Recogniser {
             }
         }
         let (unshuffle, order) = self.unshuffle.unwrap_or((1, ChannelOrder::ChannelFirst));
+        self.upsampling.truncate(self.upconvs);
         let enlargement = self
             .upsampling
             .iter()
