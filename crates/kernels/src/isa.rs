@@ -29,11 +29,7 @@ impl Isa {
 
     /// The fastest set that this processor offers.
     pub fn detect() -> Self {
-        Self::ALL
-            .into_iter()
-            .rev()
-            .find(|isa| isa.is_available())
-            .unwrap_or(Self::Portable)
+        Self::ALL.into_iter().rev().find(|isa| isa.is_available()).unwrap_or(Self::Portable)
     }
 
     /// Whether this processor offers it.
@@ -75,9 +71,7 @@ impl FromStr for Isa {
         Self::ALL
             .into_iter()
             .find(|isa| isa.name() == text)
-            .ok_or_else(|| UnknownIsaError {
-                found: text.to_owned(),
-            })
+            .ok_or_else(|| UnknownIsaError { found: text.to_owned() })
     }
 }
 
@@ -90,11 +84,7 @@ pub struct UnknownIsaError {
 
 impl fmt::Display for UnknownIsaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "`{}` is no instruction set: expected `portable`, `avx2`, `avx512` or `neon`",
-            self.found
-        )
+        write!(f, "`{}` is no instruction set: expected `portable`, `avx2`, `avx512` or `neon`", self.found)
     }
 }
 
@@ -147,14 +137,7 @@ mod tests {
     #[test]
     fn isa_report() {
         for isa in Isa::ALL {
-            println!(
-                "ISA {}: {isa}",
-                if isa.is_available() {
-                    "tested"
-                } else {
-                    "absent here"
-                }
-            );
+            println!("ISA {}: {isa}", if isa.is_available() { "tested" } else { "absent here" });
         }
         let required = std::env::var("ESRGAN_REQUIRE_ISA").unwrap_or_default();
         for name in required.split(',').filter(|name| !name.is_empty()) {

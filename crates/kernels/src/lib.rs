@@ -13,6 +13,7 @@ mod dispatch;
 mod isa;
 mod pack;
 mod simd;
+mod transform;
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
@@ -25,3 +26,4 @@ pub use conv::{ConvRow, Epilogue, Residual};
 pub use dispatch::conv_row;
 pub use isa::{Isa, UnknownIsaError};
 pub use pack::{Kernel, PackShapeError, PackedConv};
+pub use transform::{transform_row, transformed_length};

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::block::{CHANNELS_PER_BLOCK, ChannelBlock, blocks_for};
+use crate::transform::{COMPONENTS, transform_filter};
 
 /// A kernel's window: its size, and where it lies relative to the output pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,19 +20,9 @@ pub struct Kernel {
 
 impl Kernel {
     /// The centred 3x3 window.
-    pub const CENTRED_3X3: Self = Self {
-        rows: 3,
-        columns: 3,
-        first_row: -1,
-        first_column: -1,
-    };
+    pub const CENTRED_3X3: Self = Self { rows: 3, columns: 3, first_row: -1, first_column: -1 };
     /// One pixel.
-    pub const POINTWISE: Self = Self {
-        rows: 1,
-        columns: 1,
-        first_row: 0,
-        first_column: 0,
-    };
+    pub const POINTWISE: Self = Self { rows: 1, columns: 1, first_row: 0, first_column: 0 };
 }
 
 /// Weights or biases that do not have the shape they were declared with.
@@ -47,11 +38,7 @@ pub struct PackShapeError {
 
 impl fmt::Display for PackShapeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {} were expected, found {}",
-            self.expected, self.item, self.found
-        )
+        write!(f, "{} {} were expected, found {}", self.expected, self.item, self.found)
     }
 }
 
@@ -60,12 +47,14 @@ impl std::error::Error for PackShapeError {}
 /// A convolution's weights and biases, packed for the kernels.
 ///
 /// # Layout
-/// `[output block][input block][kernel row][kernel column][input channel][16 output channels]`. Input blocks of several
+/// `[output block][component][input block][kernel row][kernel column][input channel][16 output channels]`. Input blocks of several
 /// concatenated inputs follow each other, each input starting a new block; the last block of an input holds only the
-/// channels that exist. Lanes beyond the last output channel hold zero.
+/// channels that exist. Lanes beyond the last output channel hold zero. A direct convolution has one component, one over
+/// transformed rows has six, whose kernels are one column wide.
 #[derive(Clone, Debug)]
 pub struct PackedConv {
     kernel: Kernel,
+    components: usize,
     out_channels: usize,
     input_block_channels: Vec<usize>,
     weights: Vec<ChannelBlock>,
@@ -89,36 +78,75 @@ impl PackedConv {
         weights: &[f32],
         biases: Option<&[f32]>,
     ) -> Result<Self, PackShapeError> {
+        Self::pack(kernel, 1, inputs, out_channels, weights, biases)
+    }
+
+    /// Packs a centred 3x3 convolution over rows that [`transform_row`](crate::transform_row) has made.
+    ///
+    /// # Shapes
+    /// As for [`PackedConv::new`] with a 3x3 kernel.
+    ///
+    /// # Numerics
+    /// Half the multiplications of the direct convolution. Filters are transformed in f64 and rounded once.
+    ///
+    /// # Errors
+    /// [`PackShapeError`] where the number of values is another.
+    pub fn new_over_transformed(
+        inputs: &[usize],
+        out_channels: usize,
+        weights: &[f32],
+        biases: Option<&[f32]>,
+    ) -> Result<Self, PackShapeError> {
+        let in_channels: usize = inputs.iter().sum();
+        check("weights", out_channels * in_channels * 9, weights.len())?;
+        let kernel = Kernel { rows: 3, columns: 1, first_row: -1, first_column: 0 };
+        let filters = weights.as_chunks::<3>().0;
+        // As if each component were a kernel of its own: `[component][out][in][row]`.
+        let mut transformed = vec![0.0; COMPONENTS * filters.len()];
+        for (index, filter) in filters.iter().enumerate() {
+            for (component, value) in transform_filter(filter.map(f64::from)).into_iter().enumerate() {
+                transformed[component * filters.len() + index] = value as f32;
+            }
+        }
+        Self::pack(kernel, COMPONENTS, inputs, out_channels, &transformed, biases)
+    }
+
+    /// Packs `components` kernels, `[component][out][in][row][column]`.
+    fn pack(
+        kernel: Kernel,
+        components: usize,
+        inputs: &[usize],
+        out_channels: usize,
+        weights: &[f32],
+        biases: Option<&[f32]>,
+    ) -> Result<Self, PackShapeError> {
         let in_channels: usize = inputs.iter().sum();
         let taps = kernel.rows * kernel.columns;
-        check("weights", out_channels * in_channels * taps, weights.len())?;
+        check("weights", components * out_channels * in_channels * taps, weights.len())?;
         if let Some(biases) = biases {
             check("biases", out_channels, biases.len())?;
         }
-        let weight = |out: usize, input: usize, tap: usize| {
-            if out < out_channels {
-                weights[(out * in_channels + input) * taps + tap]
-            } else {
-                0.0
-            }
+        let weight = |component: usize, out: usize, input: usize, tap: usize| {
+            let row = (component * out_channels + out) * in_channels + input;
+            if out < out_channels { weights[row * taps + tap] } else { 0.0 }
         };
         let blocks = input_blocks(inputs);
         let out_blocks = blocks_for(out_channels);
-        let mut packed = Vec::with_capacity(out_blocks * in_channels * taps);
-        for out_block in 0..out_blocks {
+        let mut packed = Vec::with_capacity(out_blocks * components * in_channels * taps);
+        for (out_block, component) in (0..out_blocks).flat_map(|out| (0..components).map(move |c| (out, c))) {
             for block in &blocks {
                 for tap in 0..taps {
-                    for input in block.clone() {
-                        packed.push(lanes(|lane| {
-                            weight(out_block * CHANNELS_PER_BLOCK + lane, input, tap)
-                        }));
-                    }
+                    let first = out_block * CHANNELS_PER_BLOCK;
+                    let row =
+                        block.clone().map(|input| lanes(|lane| weight(component, first + lane, input, tap)));
+                    packed.extend(row);
                 }
             }
         }
         let bias = |out: usize| biases.and_then(|biases| biases.get(out)).copied().unwrap_or(0.0);
         Ok(Self {
             kernel,
+            components,
             out_channels,
             input_block_channels: blocks.iter().map(std::ops::Range::len).collect(),
             weights: packed,
@@ -156,12 +184,7 @@ impl PackedConv {
         check("weights", out_channels * in_channels * 9, weights.len())?;
         let (first_row, rows) = window(factor, phase.0);
         let (first_column, columns) = window(factor, phase.1);
-        let kernel = Kernel {
-            rows,
-            columns,
-            first_row,
-            first_column,
-        };
+        let kernel = Kernel { rows, columns, first_row, first_column };
         let mut folded = Vec::with_capacity(out_channels * in_channels * rows * columns);
         for taps in weights.as_chunks::<9>().0 {
             let mut sums = [0.0f64; 9];
@@ -200,10 +223,20 @@ impl PackedConv {
         (self.weights.len() + self.biases.len()) * size_of::<ChannelBlock>()
     }
 
-    /// The weights of one output block.
-    pub(crate) fn panel(&self, out_block: usize) -> &[ChannelBlock] {
-        let length = self.weights.len() / self.out_blocks();
-        &self.weights[out_block * length..(out_block + 1) * length]
+    /// Whether it reads transformed rows.
+    pub fn is_over_transformed(&self) -> bool {
+        self.components > 1
+    }
+
+    /// Kernels that each output block has: six over transformed rows.
+    pub(crate) fn components(&self) -> usize {
+        self.components
+    }
+
+    /// The weights of one component of one output block.
+    pub(crate) fn panel(&self, out_block: usize, component: usize) -> &[ChannelBlock] {
+        let length = self.weights.len() / (self.out_blocks() * self.components);
+        &self.weights[(out_block * self.components + component) * length..][..length]
     }
 
     /// The biases of one output block.
@@ -213,15 +246,7 @@ impl PackedConv {
 }
 
 fn check(item: &'static str, expected: usize, found: usize) -> Result<(), PackShapeError> {
-    if expected == found {
-        Ok(())
-    } else {
-        Err(PackShapeError {
-            item,
-            expected,
-            found,
-        })
-    }
+    if expected == found { Ok(()) } else { Err(PackShapeError { item, expected, found }) }
 }
 
 fn lanes(value: impl Fn(usize) -> f32) -> ChannelBlock {

@@ -32,6 +32,12 @@ pub(crate) trait Simd: Copy {
     ) -> Self::Block;
     /// `a * b + c`, lane by lane.
     fn multiply_add(self, a: Self::Block, b: Self::Block, c: Self::Block) -> Self::Block;
+    /// `a + b`, lane by lane.
+    fn add(self, a: Self::Block, b: Self::Block) -> Self::Block;
+    /// `a - b`, lane by lane.
+    fn subtract(self, a: Self::Block, b: Self::Block) -> Self::Block;
+    /// `a * b`, lane by lane.
+    fn multiply(self, a: Self::Block, b: Self::Block) -> Self::Block;
     /// `x` where it is above zero, `slope * x` elsewhere. NaN stays NaN.
     fn leaky_relu(self, x: Self::Block, slope: Self::Block) -> Self::Block;
 }

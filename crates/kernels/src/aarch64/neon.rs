@@ -1,12 +1,15 @@
 //! NEON: sixteen lanes are four registers.
 
 use std::arch::aarch64::{
-    float32x4_t, vbslq_f32, vcgtq_f32, vdupq_n_f32, vfmaq_f32, vld1q_dup_f32, vld1q_f32, vmulq_f32, vst1q_f32,
+    float32x4_t, vaddq_f32, vbslq_f32, vcgtq_f32, vdupq_n_f32, vfmaq_f32, vld1q_dup_f32, vld1q_f32,
+    vmulq_f32, vst1q_f32, vsubq_f32,
 };
 
+use crate::block::ChannelBlock;
 use crate::conv::{ConvRow, tile};
 use crate::isa::Neon;
 use crate::simd::Simd;
+use crate::transform;
 
 impl Simd for Neon {
     type Block = [float32x4_t; 4];
@@ -16,12 +19,7 @@ impl Simd for Neon {
     unsafe fn load(self, source: *const f32) -> Self::Block {
         // SAFETY: the caller promises sixteen readable `f32`; the token proves NEON.
         unsafe {
-            [
-                vld1q_f32(source),
-                vld1q_f32(source.add(4)),
-                vld1q_f32(source.add(8)),
-                vld1q_f32(source.add(12)),
-            ]
+            [vld1q_f32(source), vld1q_f32(source.add(4)), vld1q_f32(source.add(8)), vld1q_f32(source.add(12))]
         }
     }
 
@@ -58,6 +56,24 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn add(self, a: Self::Block, b: Self::Block) -> Self::Block {
+        // SAFETY: the token proves NEON.
+        [0, 1, 2, 3].map(|quarter| unsafe { vaddq_f32(a[quarter], b[quarter]) })
+    }
+
+    #[inline(always)]
+    fn subtract(self, a: Self::Block, b: Self::Block) -> Self::Block {
+        // SAFETY: the token proves NEON.
+        [0, 1, 2, 3].map(|quarter| unsafe { vsubq_f32(a[quarter], b[quarter]) })
+    }
+
+    #[inline(always)]
+    fn multiply(self, a: Self::Block, b: Self::Block) -> Self::Block {
+        // SAFETY: the token proves NEON.
+        [0, 1, 2, 3].map(|quarter| unsafe { vmulq_f32(a[quarter], b[quarter]) })
+    }
+
+    #[inline(always)]
     fn leaky_relu(self, x: Self::Block, slope: Self::Block) -> Self::Block {
         // SAFETY: the token proves NEON.
         [0, 1, 2, 3].map(|quarter| unsafe {
@@ -75,4 +91,14 @@ pub(crate) fn conv_row(token: Neon, row: &mut ConvRow<'_, '_>) {
     }
     // SAFETY: the token proves NEON.
     unsafe { enabled(token, row) }
+}
+
+/// Transforms a row.
+pub(crate) fn transform_row(token: Neon, input: &[ChannelBlock], output: &mut [ChannelBlock]) {
+    #[target_feature(enable = "neon")]
+    fn enabled(token: Neon, input: &[ChannelBlock], output: &mut [ChannelBlock]) {
+        transform::run(token, input, output);
+    }
+    // SAFETY: the token proves the features.
+    unsafe { enabled(token, input, output) }
 }

@@ -7,6 +7,7 @@ mod tests;
 
 use crate::block::ChannelBlock;
 use crate::pack::PackedConv;
+use crate::transform::transformed_length;
 
 /// A row that is added to the output: `output = output * scale + residual`.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +37,7 @@ pub struct Epilogue<'a> {
 /// # Shapes
 /// - `inputs`: `input blocks * kernel rows` rows, kernel rows of one block together; each of at least
 ///   `pixels + kernel columns - 1` pixels, the first being what the first output pixel's first column sees
+///   over transformed rows: exactly as [`transform_row`](crate::transform_row) made them of a row of `pixels` pixels
 /// - `outputs`: a row for each output block from `first_out_block` on; each of at least `(pixels - 1) * out_stride + 1`
 /// - residual rows: as `outputs`, read at the positions that are written
 ///
@@ -70,12 +72,12 @@ impl ConvRow<'_, '_> {
             self.pixels,
             self.out_stride
         );
-        assert_eq!(
-            self.inputs.len(),
-            blocks * kernel.rows,
-            "input rows: input blocks times kernel rows"
-        );
-        let needed = self.pixels + kernel.columns - 1;
+        assert_eq!(self.inputs.len(), blocks * kernel.rows, "input rows: input blocks times kernel rows");
+        let needed = if self.weights.is_over_transformed() {
+            transformed_length(self.pixels)
+        } else {
+            self.pixels + kernel.columns - 1
+        };
         assert!(
             self.inputs.iter().all(|row| row.len() >= needed),
             "an input row is shorter than {needed} pixels"
@@ -89,20 +91,14 @@ impl ConvRow<'_, '_> {
             "an output row is shorter than {reach} pixels"
         );
         for residual in self.epilogue.residuals {
-            assert_eq!(
-                residual.rows.len(),
-                self.outputs.len(),
-                "a residual row for each output row"
-            );
+            assert_eq!(residual.rows.len(), self.outputs.len(), "a residual row for each output row");
             assert!(
                 residual.rows.iter().all(|row| row.len() >= reach),
                 "a residual row is shorter than {reach} pixels"
             );
         }
         assert!(
-            self.epilogue
-                .slopes
-                .is_none_or(|slopes| slopes.len() == out_blocks),
+            self.epilogue.slopes.is_none_or(|slopes| slopes.len() == out_blocks),
             "a slope for each output channel"
         );
     }

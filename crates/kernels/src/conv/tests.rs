@@ -1,7 +1,7 @@
 //! Every variant against a plain f64 loop, on odd shapes, with poisoned outputs.
 
 use super::*;
-use crate::{Isa, Kernel, blocks_for, conv_row};
+use crate::{Isa, Kernel, blocks_for, conv_row, transform_row, transformed_length};
 
 /// A reproducible stream of values in -1..1.
 struct Values(u64);
@@ -31,6 +31,8 @@ struct Case {
     activation: bool,
     residuals: usize,
     biased: bool,
+    /// Whether the rows are transformed first; kernel 3x3 only.
+    transformed: bool,
 }
 
 fn cases() -> Vec<Case> {
@@ -43,26 +45,13 @@ fn cases() -> Vec<Case> {
         activation: true,
         residuals: 1,
         biased: true,
+        transformed: false,
     };
-    let mut cases: Vec<Case> = (1..=26)
-        .map(|pixels| Case {
-            pixels,
-            ..base.clone()
-        })
-        .collect();
-    cases.extend([95, 96, 97, 193].map(|pixels| Case {
-        pixels,
-        ..base.clone()
-    }));
-    for inputs in [
-        vec![1],
-        vec![3],
-        vec![17],
-        vec![64, 32, 32, 32, 32],
-        vec![8, 4, 4],
-        vec![12, 6, 6, 6, 6],
-        vec![48],
-    ] {
+    let mut cases: Vec<Case> = (1..=26).map(|pixels| Case { pixels, ..base.clone() }).collect();
+    cases.extend([95, 96, 97, 193].map(|pixels| Case { pixels, ..base.clone() }));
+    for inputs in
+        [vec![1], vec![3], vec![17], vec![64, 32, 32, 32, 32], vec![8, 4, 4], vec![12, 6, 6, 6, 6], vec![48]]
+    {
         for out_channels in [1, 3, 16, 24, 32, 48, 64] {
             cases.push(Case {
                 inputs: inputs.clone(),
@@ -75,27 +64,16 @@ fn cases() -> Vec<Case> {
     }
     let windows = [(1, 1), (1, 2), (2, 1), (2, 2)];
     cases.extend(windows.map(|(rows, columns)| Case {
-        kernel: Kernel {
-            rows,
-            columns,
-            first_row: 0,
-            first_column: 0,
-        },
+        kernel: Kernel { rows, columns, first_row: 0, first_column: 0 },
         out_stride: 2,
         inputs: vec![16, 5],
         ..base.clone()
     }));
-    cases.push(Case {
-        activation: false,
-        residuals: 0,
-        biased: false,
-        ..base.clone()
-    });
-    cases.push(Case {
-        out_stride: 3,
-        residuals: 2,
-        ..base
-    });
+    cases.push(Case { activation: false, residuals: 0, biased: false, ..base.clone() });
+    let transformed = cases.iter().filter(|case| case.kernel == Kernel::CENTRED_3X3).cloned();
+    let transformed: Vec<Case> = transformed.map(|case| Case { transformed: true, ..case }).collect();
+    cases.extend(transformed);
+    cases.push(Case { out_stride: 3, residuals: 2, ..base });
     cases
 }
 
@@ -115,19 +93,12 @@ impl Data {
         let taps = case.kernel.rows * case.kernel.columns;
         let row = case.pixels + case.kernel.columns - 1;
         Self {
-            planes: (0..channels)
-                .map(|_| (0..case.kernel.rows).map(|_| values.vec(row)).collect())
-                .collect(),
+            planes: (0..channels).map(|_| (0..case.kernel.rows).map(|_| values.vec(row)).collect()).collect(),
             weights: values.vec(case.out_channels * channels * taps),
             biases: values.vec(case.out_channels),
             slopes: values.vec(case.out_channels),
             residuals: (0..case.residuals)
-                .map(|_| {
-                    (
-                        values.next(),
-                        (0..case.out_channels).map(|_| values.vec(case.pixels)).collect(),
-                    )
-                })
+                .map(|_| (values.next(), (0..case.out_channels).map(|_| values.vec(case.pixels)).collect()))
                 .collect(),
         }
     }
@@ -136,19 +107,21 @@ impl Data {
     /// sum of magnitudes (Higham, "Accuracy and Stability of Numerical Algorithms", section 3.1), carried through the epilogue.
     fn oracle(&self, case: &Case, out: usize, x: usize) -> (f64, f64) {
         let (mut sum, mut magnitude, mut terms) = (0.0, 0.0, 0.0);
+        let mut scale_of_products = 0.0;
         let mut add = |term: f64| {
             sum += term;
             magnitude += term.abs();
             terms += 1.0;
         };
-        add(if case.biased {
-            f64::from(self.biases[out])
-        } else {
-            0.0
-        });
+        add(if case.biased { f64::from(self.biases[out]) } else { 0.0 });
         let columns = case.kernel.columns;
         for (channel, rows) in self.planes.iter().enumerate() {
             for (ky, row) in rows.iter().enumerate() {
+                if case.transformed {
+                    // What the six products of the group may lose, instead of what the three taps may.
+                    let first = ((out * self.planes.len() + channel) * 3 + ky) * 3;
+                    scale_of_products += magnitude_of_products(&self.weights[first..first + 3], row, x);
+                }
                 for kx in 0..columns {
                     let index = ((out * self.planes.len() + channel) * case.kernel.rows + ky) * columns + kx;
                     add(f64::from(self.weights[index]) * f64::from(row[x + kx]));
@@ -163,8 +136,43 @@ impl Data {
             sum = sum * f64::from(*scale) + addend;
             magnitude += addend.abs();
         }
-        (sum, f64::from(f32::EPSILON) * (terms + 4.0) * magnitude)
+        // Eight more roundings lie in the transforms of the input, of the filter and of the output.
+        (sum, f64::from(f32::EPSILON) * (terms + 12.0) * (magnitude + scale_of_products))
     }
+}
+
+/// The sum of magnitudes that one row's three taps turn into by F(4, 3), for output pixel `x`: |A| (|G| |g| * |B| |d|).
+fn magnitude_of_products(taps: &[f32], row: &[f32], x: usize) -> f64 {
+    const FILTER: [[f64; 3]; 6] = [
+        [1.0 / 4.0, 0.0, 0.0],
+        [1.0 / 6.0, 1.0 / 6.0, 1.0 / 6.0],
+        [1.0 / 6.0, 1.0 / 6.0, 1.0 / 6.0],
+        [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
+        [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
+        [0.0, 0.0, 1.0],
+    ];
+    const INPUT: [[f64; 6]; 6] = [
+        [4.0, 0.0, 5.0, 0.0, 1.0, 0.0],
+        [0.0, 4.0, 4.0, 1.0, 1.0, 0.0],
+        [0.0, 4.0, 4.0, 1.0, 1.0, 0.0],
+        [0.0, 2.0, 1.0, 2.0, 1.0, 0.0],
+        [0.0, 2.0, 1.0, 2.0, 1.0, 0.0],
+        [0.0, 4.0, 0.0, 5.0, 0.0, 1.0],
+    ];
+    const OUTPUT: [[f64; 6]; 4] = [
+        [1.0, 1.0, 1.0, 1.0, 1.0, 0.0],
+        [0.0, 1.0, 1.0, 2.0, 2.0, 0.0],
+        [0.0, 1.0, 1.0, 4.0, 4.0, 0.0],
+        [0.0, 1.0, 1.0, 8.0, 8.0, 1.0],
+    ];
+    let weighted = |weights: &[f64], value: &dyn Fn(usize) -> f64| -> f64 {
+        weights.iter().enumerate().map(|(index, weight)| weight * value(index)).sum()
+    };
+    let pixel = |tap: usize| row.get(x / 4 * 4 + tap).map_or(0.0, |value| f64::from(value.abs()));
+    weighted(&OUTPUT[x % 4], &|component| {
+        let filter = weighted(&FILTER[component], &|tap| f64::from(taps[tap].abs()));
+        filter * weighted(&INPUT[component], &pixel)
+    })
 }
 
 /// Rows of channel blocks from planes: `[block][pixel]`, padding lanes zero.
@@ -175,9 +183,7 @@ fn blocked(planes: &[&[f32]], poison_tail: usize) -> Vec<Vec<ChannelBlock>> {
         .map(|planes| {
             let mut row: Vec<ChannelBlock> = (0..pixels)
                 .map(|x| {
-                    ChannelBlock(std::array::from_fn(|lane| {
-                        planes.get(lane).map_or(0.0, |plane| plane[x])
-                    }))
+                    ChannelBlock(std::array::from_fn(|lane| planes.get(lane).map_or(0.0, |plane| plane[x])))
                 })
                 .collect();
             // What lies behind the row's end must never be read into a result.
@@ -193,10 +199,8 @@ fn input_rows(case: &Case, data: &Data) -> Vec<Vec<ChannelBlock>> {
     for &channels in &case.inputs {
         for block in (first..first + channels).collect::<Vec<_>>().chunks(16) {
             for ky in 0..case.kernel.rows {
-                let planes: Vec<&[f32]> = block
-                    .iter()
-                    .map(|&channel| &data.planes[channel][ky][..])
-                    .collect();
+                let planes: Vec<&[f32]> =
+                    block.iter().map(|&channel| &data.planes[channel][ky][..]).collect();
                 rows.extend(blocked(&planes, 2));
             }
         }
@@ -207,46 +211,37 @@ fn input_rows(case: &Case, data: &Data) -> Vec<Vec<ChannelBlock>> {
 
 fn run(isa: Isa, case: &Case, data: &Data) -> Vec<Vec<ChannelBlock>> {
     let biases = case.biased.then_some(&data.biases[..]);
-    let packed = PackedConv::new(
-        case.kernel,
-        &case.inputs,
-        case.out_channels,
-        &data.weights,
-        biases,
-    )
-    .unwrap();
-    let inputs = input_rows(case, data);
+    let (inputs, packed) = if case.transformed {
+        let packed = PackedConv::new_over_transformed(&case.inputs, case.out_channels, &data.weights, biases);
+        let transformed = input_rows(case, data).into_iter().map(|row| {
+            let mut output = vec![ChannelBlock::splat(f32::NAN); transformed_length(case.pixels)];
+            transform_row(isa, &row[..case.pixels + 2], &mut output);
+            output
+        });
+        (transformed.collect(), packed.unwrap())
+    } else {
+        let packed = PackedConv::new(case.kernel, &case.inputs, case.out_channels, &data.weights, biases);
+        (input_rows(case, data), packed.unwrap())
+    };
     let inputs: Vec<&[ChannelBlock]> = inputs.iter().map(Vec::as_slice).collect();
     let reach = case.pixels * case.out_stride;
     let mut outputs = vec![vec![ChannelBlock::splat(f32::NAN); reach + 3]; blocks_for(case.out_channels)];
-    let slopes: Vec<ChannelBlock> = blocked(
-        &data.slopes.iter().map(std::slice::from_ref).collect::<Vec<_>>(),
-        0,
-    )
-    .concat();
+    let slopes: Vec<ChannelBlock> =
+        blocked(&data.slopes.iter().map(std::slice::from_ref).collect::<Vec<_>>(), 0).concat();
     let spread: Vec<Vec<Vec<ChannelBlock>>> = data
         .residuals
         .iter()
         .map(|(_, planes)| {
             blocked(&planes.iter().map(Vec::as_slice).collect::<Vec<_>>(), 0)
                 .iter()
-                .map(|row| {
-                    row.iter()
-                        .flat_map(|&block| vec![block; case.out_stride])
-                        .collect()
-                })
+                .map(|row| row.iter().flat_map(|&block| vec![block; case.out_stride]).collect())
                 .collect()
         })
         .collect();
-    let rows: Vec<Vec<&[ChannelBlock]>> = spread
-        .iter()
-        .map(|blocks| blocks.iter().map(Vec::as_slice).collect())
-        .collect();
-    let residuals: Vec<Residual> = rows
-        .iter()
-        .zip(&data.residuals)
-        .map(|(rows, (scale, _))| Residual { scale: *scale, rows })
-        .collect();
+    let rows: Vec<Vec<&[ChannelBlock]>> =
+        spread.iter().map(|blocks| blocks.iter().map(Vec::as_slice).collect()).collect();
+    let residuals: Vec<Residual> =
+        rows.iter().zip(&data.residuals).map(|(rows, (scale, _))| Residual { scale: *scale, rows }).collect();
     conv_row(
         isa,
         ConvRow {
@@ -255,10 +250,7 @@ fn run(isa: Isa, case: &Case, data: &Data) -> Vec<Vec<ChannelBlock>> {
             inputs: &inputs,
             pixels: case.pixels,
             out_stride: case.out_stride,
-            epilogue: Epilogue {
-                slopes: case.activation.then_some(&slopes),
-                residuals: &residuals,
-            },
+            epilogue: Epilogue { slopes: case.activation.then_some(&slopes), residuals: &residuals },
             outputs: &mut outputs.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>(),
         },
     );
@@ -271,32 +263,10 @@ fn every_variant_agrees_with_the_oracle() {
     for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
         for (seed, case) in cases().iter().enumerate() {
             let data = Data::new(case, seed as u64);
-            let outputs = run(isa, case, &data);
-            for (position, block) in outputs
-                .iter()
-                .enumerate()
-                .flat_map(|(b, row)| row.iter().enumerate().map(move |(at, block)| ((b, at), block)))
-            {
-                let (out_block, at) = position;
-                if at % case.out_stride != 0 || at >= case.pixels * case.out_stride {
-                    if !block.0.iter().all(|lane| lane.is_nan()) {
-                        failures.push(format!(
-                            "{isa} {case:?}: wrote outside, block {out_block} at {at}"
-                        ));
-                    }
-                    continue;
-                }
-                for (lane, &found) in block.0.iter().enumerate() {
-                    let out = out_block * 16 + lane;
-                    let (expected, bound) = if out < case.out_channels {
-                        data.oracle(case, out, at / case.out_stride)
-                    } else {
-                        (0.0, 0.0)
-                    };
-                    if !((f64::from(found) - expected).abs() <= bound) {
-                        failures.push(format!(
-                            "{isa} {case:?}: channel {out} at {at}: {found}, not {expected} ± {bound:e}"
-                        ));
+            for (out_block, row) in run(isa, case, &data).iter().enumerate() {
+                for (at, block) in row.iter().enumerate() {
+                    if let Some(failure) = check(case, &data, (out_block, at), block) {
+                        failures.push(format!("{isa} {case:?}: {failure}"));
                     }
                 }
             }
@@ -308,6 +278,22 @@ fn every_variant_agrees_with_the_oracle() {
         failures.len(),
         failures[..failures.len().min(20)].join("\n")
     );
+}
+
+/// What is wrong with a block of the output row, if anything.
+fn check(case: &Case, data: &Data, (out_block, at): (usize, usize), block: &ChannelBlock) -> Option<String> {
+    if at % case.out_stride != 0 || at >= case.pixels * case.out_stride {
+        let is_untouched = block.0.iter().all(|lane| lane.is_nan());
+        return (!is_untouched).then(|| format!("wrote outside, block {out_block} at {at}"));
+    }
+    block.0.iter().enumerate().find_map(|(lane, &found)| {
+        let out = out_block * 16 + lane;
+        let exists = out < case.out_channels;
+        let (expected, bound) =
+            if exists { data.oracle(case, out, at / case.out_stride) } else { (0.0, 0.0) };
+        let is_close = (f64::from(found) - expected).abs() <= bound;
+        (!is_close).then(|| format!("channel {out} at {at}: {found}, not {expected} ± {bound:e}"))
+    })
 }
 
 /// A pixel's bits depend neither on where in the row it is nor on which blocks are computed in the same call.
@@ -322,33 +308,18 @@ fn bits_do_not_depend_on_the_split() {
         activation: true,
         residuals: 0,
         biased: true,
+        transformed: false,
     };
     let data = Data::new(&case, 77);
-    let packed = PackedConv::new(
-        case.kernel,
-        &case.inputs,
-        case.out_channels,
-        &data.weights,
-        Some(&data.biases),
-    )
-    .unwrap();
+    let packed =
+        PackedConv::new(case.kernel, &case.inputs, case.out_channels, &data.weights, Some(&data.biases))
+            .unwrap();
     let rows = input_rows(&case, &data);
     for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
-        let whole = run(
-            isa,
-            &Case {
-                activation: false,
-                ..case.clone()
-            },
-            &data,
-        );
-        for (first, count, start, pixels) in [
-            (0, 1, 0, 131),
-            (1, 3, 5, 60),
-            (3, 1, 130, 1),
-            (0, 4, 64, 67),
-            (2, 2, 1, 12),
-        ] {
+        let whole = run(isa, &Case { activation: false, ..case.clone() }, &data);
+        for (first, count, start, pixels) in
+            [(0, 1, 0, 131), (1, 3, 5, 60), (3, 1, 130, 1), (0, 4, 64, 67), (2, 2, 1, 12)]
+        {
             let inputs: Vec<&[ChannelBlock]> = rows.iter().map(|row| &row[start..]).collect();
             let mut outputs = vec![vec![ChannelBlock::splat(f32::NAN); pixels]; count];
             conv_row(
@@ -383,11 +354,7 @@ fn upsampled_phases_equal_the_enlarged_convolution() {
     let picture = values.vec(channels * height * width);
     let small = |c: usize, y: isize, x: isize| {
         let inside = (0..height as isize).contains(&y) && (0..width as isize).contains(&x);
-        if inside {
-            f64::from(picture[(c * height + y as usize) * width + x as usize])
-        } else {
-            0.0
-        }
+        if inside { f64::from(picture[(c * height + y as usize) * width + x as usize]) } else { 0.0 }
     };
     for factor in [1, 2, 3, 4] {
         for phase in (0..factor * factor).map(|p| (p / factor, p % factor)) {
@@ -427,17 +394,14 @@ fn upsampled_phases_equal_the_enlarged_convolution() {
                 for (x, block) in output.iter().enumerate() {
                     for out in 0..2 {
                         let mut expected = 0.0;
-                        for (index, &weight) in weights[out * channels * 9..(out + 1) * channels * 9]
-                            .iter()
-                            .enumerate()
+                        for (index, &weight) in
+                            weights[out * channels * 9..(out + 1) * channels * 9].iter().enumerate()
                         {
                             let (c, ky, kx) = (index / 9, (index / 3 % 3) as isize, (index % 3) as isize);
                             let large_y = factor as isize * y + phase.0 as isize + ky - 1;
                             let large_x = (factor * x + phase.1) as isize + kx - 1;
-                            let (y, x) = (
-                                large_y.div_euclid(factor as isize),
-                                large_x.div_euclid(factor as isize),
-                            );
+                            let (y, x) =
+                                (large_y.div_euclid(factor as isize), large_x.div_euclid(factor as isize));
                             expected += f64::from(weight) * small(c, y, x);
                         }
                         // 27 products of magnitude at most 1, folded weights rounded once more.
@@ -471,18 +435,11 @@ fn not_a_number_reaches_the_output() {
                     inputs: &[&input],
                     pixels: 1,
                     out_stride: 1,
-                    epilogue: Epilogue {
-                        slopes: Some(&[ChannelBlock::splat(0.2)]),
-                        residuals: &[],
-                    },
+                    epilogue: Epilogue { slopes: Some(&[ChannelBlock::splat(0.2)]), residuals: &[] },
                     outputs: &mut [&mut output],
                 },
             );
-            assert!(
-                !output[0].0[0].is_finite(),
-                "{isa}: {value} became {}",
-                output[0].0[0]
-            );
+            assert!(!output[0].0[0].is_finite(), "{isa}: {value} became {}", output[0].0[0]);
         }
     }
 }

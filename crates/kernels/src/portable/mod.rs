@@ -1,7 +1,9 @@
 //! The portable variant: plain Rust that the compiler may vectorise. Not the oracle; that is in the tests.
 
+use crate::block::ChannelBlock;
 use crate::conv::{ConvRow, tile};
 use crate::simd::Simd;
+use crate::transform;
 
 /// Needs nothing of the processor.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +54,21 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn add(self, a: Self::Block, b: Self::Block) -> Self::Block {
+        std::array::from_fn(|lane| a[lane] + b[lane])
+    }
+
+    #[inline(always)]
+    fn subtract(self, a: Self::Block, b: Self::Block) -> Self::Block {
+        std::array::from_fn(|lane| a[lane] - b[lane])
+    }
+
+    #[inline(always)]
+    fn multiply(self, a: Self::Block, b: Self::Block) -> Self::Block {
+        std::array::from_fn(|lane| a[lane] * b[lane])
+    }
+
+    #[inline(always)]
     fn leaky_relu(self, mut x: Self::Block, slope: Self::Block) -> Self::Block {
         for (x, slope) in x.iter_mut().zip(slope) {
             *x = if *x > 0.0 { *x } else { *x * slope };
@@ -63,4 +80,9 @@ impl Simd for Portable {
 /// Runs a row. Two pixels at a time: sixteen SSE registers hold eight of accumulators and four of weights.
 pub(crate) fn conv_row(row: &mut ConvRow<'_, '_>) {
     tile::run::<Portable, 2, 1>(Portable, row);
+}
+
+/// Transforms a row.
+pub(crate) fn transform_row(input: &[ChannelBlock], output: &mut [ChannelBlock]) {
+    transform::run(Portable, input, output);
 }

@@ -1,13 +1,15 @@
 //! AVX2 with FMA: sixteen lanes are two registers.
 
 use std::arch::x86_64::{
-    __m256, _CMP_GT_OQ, _mm256_blendv_ps, _mm256_broadcast_ss, _mm256_cmp_ps, _mm256_fmadd_ps,
-    _mm256_loadu_ps, _mm256_mul_ps, _mm256_setzero_ps, _mm256_storeu_ps,
+    __m256, _CMP_GT_OQ, _mm256_add_ps, _mm256_blendv_ps, _mm256_broadcast_ss, _mm256_cmp_ps, _mm256_fmadd_ps,
+    _mm256_loadu_ps, _mm256_mul_ps, _mm256_setzero_ps, _mm256_storeu_ps, _mm256_sub_ps,
 };
 
+use crate::block::ChannelBlock;
 use crate::conv::{ConvRow, tile};
 use crate::isa::Avx2;
 use crate::simd::Simd;
+use crate::transform;
 
 impl Simd for Avx2 {
     type Block = [__m256; 2];
@@ -47,12 +49,25 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn multiply_add(self, a: Self::Block, b: Self::Block, c: Self::Block) -> Self::Block {
         // SAFETY: the token proves FMA.
-        unsafe {
-            [
-                _mm256_fmadd_ps(a[0], b[0], c[0]),
-                _mm256_fmadd_ps(a[1], b[1], c[1]),
-            ]
-        }
+        unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::Block, b: Self::Block) -> Self::Block {
+        // SAFETY: the token proves AVX.
+        unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn subtract(self, a: Self::Block, b: Self::Block) -> Self::Block {
+        // SAFETY: the token proves AVX.
+        unsafe { [_mm256_sub_ps(a[0], b[0]), _mm256_sub_ps(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn multiply(self, a: Self::Block, b: Self::Block) -> Self::Block {
+        // SAFETY: the token proves AVX.
+        unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
     }
 
     #[inline(always)]
@@ -76,4 +91,14 @@ pub(crate) fn conv_row(token: Avx2, row: &mut ConvRow<'_, '_>) {
     }
     // SAFETY: the token proves AVX2 and FMA.
     unsafe { enabled(token, row) }
+}
+
+/// Transforms a row.
+pub(crate) fn transform_row(token: Avx2, input: &[ChannelBlock], output: &mut [ChannelBlock]) {
+    #[target_feature(enable = "avx2,fma")]
+    fn enabled(token: Avx2, input: &[ChannelBlock], output: &mut [ChannelBlock]) {
+        transform::run(token, input, output);
+    }
+    // SAFETY: the token proves the features.
+    unsafe { enabled(token, input, output) }
 }

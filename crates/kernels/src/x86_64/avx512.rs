@@ -1,13 +1,15 @@
 //! AVX-512 F: sixteen lanes are one register.
 
 use std::arch::x86_64::{
-    __m512, _CMP_GT_OQ, _mm512_cmp_ps_mask, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_mul_ps,
-    _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+    __m512, _CMP_GT_OQ, _mm512_add_ps, _mm512_cmp_ps_mask, _mm512_fmadd_ps, _mm512_loadu_ps,
+    _mm512_mask_mul_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps, _mm512_sub_ps,
 };
 
+use crate::block::ChannelBlock;
 use crate::conv::{ConvRow, tile};
 use crate::isa::Avx512;
 use crate::simd::Simd;
+use crate::transform;
 
 impl Simd for Avx512 {
     type Block = __m512;
@@ -48,6 +50,24 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn add(self, a: Self::Block, b: Self::Block) -> Self::Block {
+        // SAFETY: the token proves AVX-512 F.
+        unsafe { _mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn subtract(self, a: Self::Block, b: Self::Block) -> Self::Block {
+        // SAFETY: the token proves AVX-512 F.
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn multiply(self, a: Self::Block, b: Self::Block) -> Self::Block {
+        // SAFETY: the token proves AVX-512 F.
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
     fn leaky_relu(self, x: Self::Block, slope: Self::Block) -> Self::Block {
         // SAFETY: the token proves AVX-512 F.
         unsafe {
@@ -65,4 +85,14 @@ pub(crate) fn conv_row(token: Avx512, row: &mut ConvRow<'_, '_>) {
     }
     // SAFETY: the token proves AVX-512 F.
     unsafe { enabled(token, row) }
+}
+
+/// Transforms a row.
+pub(crate) fn transform_row(token: Avx512, input: &[ChannelBlock], output: &mut [ChannelBlock]) {
+    #[target_feature(enable = "avx512f")]
+    fn enabled(token: Avx512, input: &[ChannelBlock], output: &mut [ChannelBlock]) {
+        transform::run(token, input, output);
+    }
+    // SAFETY: the token proves the features.
+    unsafe { enabled(token, input, output) }
 }
