@@ -13,10 +13,7 @@ pub(crate) fn body_conv(rrdb: usize, dense: usize, conv: usize) -> String {
 /// # Errors
 /// Where the map lacks a tensor that the model has, which a checked model does not.
 pub(crate) fn build(spec: &ModelSpec, weights: &WeightMap) -> Result<Graph, WeightsError> {
-    let mut builder = Builder {
-        graph: Graph::default(),
-        weights,
-    };
+    let mut builder = Builder { graph: Graph::default(), weights };
     let picture = builder.push("picture", Op::Picture);
     builder.graph.output = match spec.family() {
         Family::Rrdb | Family::EsrganPlus => builder.rrdb(spec, picture)?,
@@ -32,13 +29,7 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn push(&mut self, name: &str, op: Op) -> ValueId {
-        self.graph.push(
-            Site {
-                name: name.to_owned(),
-                ..Site::default()
-            },
-            op,
-        )
+        self.graph.push(Site { name: name.to_owned(), ..Site::default() }, op)
     }
 
     fn tensor(&self, layer: &str, leaf: &str) -> Result<Tensor, WeightsError> {
@@ -54,13 +45,7 @@ impl Builder<'_> {
 
     fn activated(&mut self, layer: &str, input: ValueId) -> Result<ValueId, WeightsError> {
         let input = self.convolve(layer, input)?;
-        Ok(self.push(
-            &format!("{layer}.lrelu"),
-            Op::LeakyRelu {
-                input,
-                slope: RRDB_SLOPE,
-            },
-        ))
+        Ok(self.push(&format!("{layer}.lrelu"), Op::LeakyRelu { input, slope: RRDB_SLOPE }))
     }
 
     fn rrdb(&mut self, spec: &ModelSpec, picture: ValueId) -> Result<ValueId, WeightsError> {
@@ -68,14 +53,7 @@ impl Builder<'_> {
             1 => picture,
             factor => {
                 let order = ChannelOrder::ChannelFirst;
-                self.push(
-                    "unshuffle",
-                    Op::Unshuffle {
-                        input: picture,
-                        factor,
-                        order,
-                    },
-                )
+                self.push("unshuffle", Op::Unshuffle { input: picture, factor, order })
             }
         };
         let first = self.convolve("conv_first", input)?;
@@ -91,13 +69,7 @@ impl Builder<'_> {
         stream = self.push("trunk", Op::Add { left, right: first });
         for (index, &factor) in spec.upsampling().iter().enumerate() {
             let layer = format!("conv_up{}", index + 1);
-            stream = self.push(
-                &format!("enlarge{}", index + 1),
-                Op::Enlarge {
-                    input: stream,
-                    factor,
-                },
-            );
+            stream = self.push(&format!("enlarge{}", index + 1), Op::Enlarge { input: stream, factor });
             stream = self.activated(&layer, stream)?;
         }
         stream = self.activated("conv_hr", stream)?;
@@ -116,14 +88,7 @@ impl Builder<'_> {
             Family::EsrganPlus => {
                 let layer = format!("{prefix}.conv1x1");
                 let weight = self.tensor(&layer, "weight")?;
-                Some(self.push(
-                    &layer,
-                    Op::Convolve {
-                        input,
-                        weight,
-                        bias: None,
-                    },
-                ))
+                Some(self.push(&layer, Op::Convolve { input, weight, bias: None }))
             }
             _ => None,
         };
@@ -132,11 +97,7 @@ impl Builder<'_> {
             let source = self.concatenate(&format!("{prefix}.cat{conv}"), &joined);
             let mut feature = self.activated(&body_conv(rrdb, dense, conv), source)?;
             // ESRGAN+ adds conv1x1 of the input to feature 2, and the sum to feature 4.
-            let addend = if conv == 4 {
-                joined[2..].first().copied()
-            } else {
-                bypass
-            };
+            let addend = if conv == 4 { joined[2..].first().copied() } else { bypass };
             if let (Some(_), Some(right)) = (bypass.filter(|_| conv % 2 == 0), addend) {
                 feature = self.push(&format!("{prefix}.add{conv}"), Op::Add { left: feature, right });
             }
@@ -150,21 +111,13 @@ impl Builder<'_> {
     fn concatenate(&mut self, name: &str, inputs: &[ValueId]) -> ValueId {
         match inputs {
             [single] => *single,
-            _ => self.push(
-                name,
-                Op::Concatenate {
-                    inputs: inputs.to_vec(),
-                },
-            ),
+            _ => self.push(name, Op::Concatenate { inputs: inputs.to_vec() }),
         }
     }
 
     /// `RESIDUAL_SCALE * branch + base`.
     fn residual(&mut self, prefix: &str, branch: ValueId, base: ValueId) -> ValueId {
-        let scale = Op::Scale {
-            input: branch,
-            factor: RESIDUAL_SCALE,
-        };
+        let scale = Op::Scale { input: branch, factor: RESIDUAL_SCALE };
         let left = self.push(&format!("{prefix}.scale"), scale);
         self.push(&format!("{prefix}.sum"), Op::Add { left, right: base })
     }
@@ -175,14 +128,8 @@ impl Builder<'_> {
             let input = self.convolve(&format!("body.{}", 2 * index), stream)?;
             let layer = format!("body.{}", 2 * index + 1);
             let op = match spec.activation() {
-                Activation::PRelu => Op::PRelu {
-                    input,
-                    slopes: self.tensor(&layer, "weight")?,
-                },
-                Activation::LeakyRelu => Op::LeakyRelu {
-                    input,
-                    slope: COMPACT_SLOPE,
-                },
+                Activation::PRelu => Op::PRelu { input, slopes: self.tensor(&layer, "weight")? },
+                Activation::LeakyRelu => Op::LeakyRelu { input, slope: COMPACT_SLOPE },
             };
             stream = self.push(&layer, op);
         }
@@ -191,13 +138,7 @@ impl Builder<'_> {
         let factor = spec.scale();
         if factor > 1 {
             left = self.push("shuffle", Op::Shuffle { input: left, factor });
-            right = self.push(
-                "enlarge",
-                Op::Enlarge {
-                    input: picture,
-                    factor,
-                },
-            );
+            right = self.push("enlarge", Op::Enlarge { input: picture, factor });
         }
         Ok(self.push("sum", Op::Add { left, right }))
     }

@@ -60,11 +60,7 @@ pub(crate) enum Op {
     /// The network's input.
     Picture,
     /// A convolution with weights `[out, in, k, k]`, k = 1 or 3, and perhaps a bias `[out]`.
-    Convolve {
-        input: ValueId,
-        weight: Tensor,
-        bias: Option<Tensor>,
-    },
+    Convolve { input: ValueId, weight: Tensor, bias: Option<Tensor> },
     /// `max(x, 0) + slope * min(x, 0)`.
     LeakyRelu { input: ValueId, slope: f32 },
     /// The same with one learned slope per channel.
@@ -78,11 +74,7 @@ pub(crate) enum Op {
     /// Every pixel repeated to `factor` by `factor`.
     Enlarge { input: ValueId, factor: usize },
     /// `[C, H, W]` to `[C * factor², H / factor, W / factor]`.
-    Unshuffle {
-        input: ValueId,
-        factor: usize,
-        order: ChannelOrder,
-    },
+    Unshuffle { input: ValueId, factor: usize, order: ChannelOrder },
     /// `[C * factor², H, W]` to `[C, H * factor, W * factor]`, channels in PyTorch's order.
     Shuffle { input: ValueId, factor: usize },
 }
@@ -108,7 +100,7 @@ impl Graph {
         self.nodes.len() - 1
     }
 
-    /// Makes `node`'s inputs known to a visitor, in order.
+    /// The values that an operation reads, in order.
     pub fn inputs(op: &Op) -> Vec<ValueId> {
         match op {
             Op::Picture => vec![],

@@ -43,13 +43,8 @@ pub(crate) fn recognise(graph: &Graph) -> Result<Recognised, WeightsError> {
         let role = recogniser.role(node)?;
         recogniser.roles.push(role);
     }
-    let output = graph
-        .nodes
-        .get(graph.output)
-        .map(|node| &node.site)
-        .cloned()
-        .unwrap_or_default();
-    match recogniser.roles.get(graph.output).cloned() {
+    let output = graph.nodes.get(graph.output).map(|node| &node.site).cloned().unwrap_or_default();
+    match recogniser.roles.get(graph.output).copied() {
         Some(Role::Last) => recogniser.finish_rrdb(),
         Some(Role::CompactSum { index, factor }) => recogniser.finish_compact(index, factor, &output),
         _ => Err(foreign(
@@ -74,7 +69,7 @@ impl Recogniser {
             Op::PRelu { input, slopes } => self.prelu(site, *input, slopes),
             Op::Concatenate { inputs } => self.concatenate(site, inputs),
             Op::Add { left, right } => {
-                let (left, right) = (self.roles[*left].clone(), self.roles[*right].clone());
+                let (left, right) = (self.roles[*left], self.roles[*right]);
                 match self.add(&left, &right) {
                     Some(role) => Ok(role),
                     None => self
@@ -86,14 +81,8 @@ impl Recogniser {
             Op::Enlarge { input, factor } => self.enlarge(site, *input, *factor),
             Op::Unshuffle { input, factor, order } => self.unshuffle(site, *input, *factor, *order),
             Op::Shuffle { input, factor } => match self.roles[*input] {
-                Role::CompactRaw(index) => Ok(Role::CompactShuffled {
-                    index,
-                    factor: *factor,
-                }),
-                _ => Err(foreign(
-                    site,
-                    "pixel shuffle only after a compact network's last convolution",
-                )),
+                Role::CompactRaw(index) => Ok(Role::CompactShuffled { index, factor: *factor }),
+                _ => Err(foreign(site, "pixel shuffle only after a compact network's last convolution")),
             },
         }
     }
@@ -109,10 +98,9 @@ impl Recogniser {
         if pointwise {
             return match self.roles[input] {
                 Role::Stream(block) => Ok((Slot::Bypass(block), Role::Bypass(block))),
-                _ => Err(foreign(
-                    site,
-                    "a 3x3 convolution (1x1 only beside a dense block, as ESRGAN+ has it)",
-                )),
+                _ => {
+                    Err(foreign(site, "a 3x3 convolution (1x1 only beside a dense block, as ESRGAN+ has it)"))
+                }
             };
         }
         Ok(match self.roles[input] {
@@ -134,10 +122,7 @@ impl Recogniser {
             Role::Hr => (Slot::Last, Role::Last),
             Role::CompactActivated(index) => (Slot::Compact(index + 1), Role::CompactRaw(index + 1)),
             _ => {
-                return Err(foreign(
-                    site,
-                    "a convolution where an RRDB or compact network has one",
-                ));
+                return Err(foreign(site, "a convolution where an RRDB or compact network has one"));
             }
         })
     }
@@ -150,16 +135,9 @@ impl Recogniser {
         bias: Option<&Tensor>,
     ) -> Result<(), WeightsError> {
         if self.slots.contains_key(&slot) {
-            return Err(foreign(
-                site,
-                "one layer in this place of the network, not a second one",
-            ));
+            return Err(foreign(site, "one layer in this place of the network, not a second one"));
         }
-        let filling = Filling {
-            site: site.clone(),
-            weight: weight.clone(),
-            bias: bias.cloned(),
-        };
+        let filling = Filling { site: site.clone(), weight: weight.clone(), bias: bias.cloned() };
         self.slots.insert(slot, filling);
         Ok(())
     }
@@ -171,18 +149,12 @@ impl Recogniser {
             Role::RawHr => Role::Hr,
             Role::Stream(0) | Role::CompactRaw(_) => {
                 if !is_nominal(slope, super::COMPACT_SLOPE) {
-                    return Err(foreign(
-                        site,
-                        "a slope of 0.1, as compact networks with LeakyReLU have",
-                    ));
+                    return Err(foreign(site, "a slope of 0.1, as compact networks with LeakyReLU have"));
                 }
                 return self.activate_compact(site, input, Activation::LeakyRelu);
             }
             _ => {
-                return Err(foreign(
-                    site,
-                    "an activation only after a convolution that has one",
-                ));
+                return Err(foreign(site, "an activation only after a convolution that has one"));
             }
         };
         if !is_nominal(slope, RRDB_SLOPE) {
@@ -222,12 +194,7 @@ impl Recogniser {
     }
 
     fn concatenate(&mut self, site: &Site, inputs: &[ValueId]) -> Result<Role, WeightsError> {
-        let refusal = || {
-            foreign(
-                site,
-                "a dense block's input and its features so far, in their order",
-            )
-        };
+        let refusal = || foreign(site, "a dense block's input and its features so far, in their order");
         let (&first, features) = inputs.split_first().ok_or_else(refusal)?;
         let Role::Stream(block) = self.roles[first] else {
             return Err(refusal());
@@ -238,77 +205,54 @@ impl Recogniser {
         for (index, &feature) in features.iter().enumerate() {
             let conv = index + 1;
             let bypassed = match self.roles[feature] {
-                Role::Grown {
-                    block: owner,
-                    conv: number,
-                } if (owner, number) == (block, conv) => false,
-                Role::Bypassed {
-                    block: owner,
-                    conv: number,
-                } if (owner, number) == (block, conv) => true,
+                Role::Grown { block: owner, conv: number } if (owner, number) == (block, conv) => false,
+                Role::Bypassed { block: owner, conv: number } if (owner, number) == (block, conv) => true,
                 _ => return Err(refusal()),
             };
             if conv % 2 == 0 && *self.bypassed.entry(block).or_insert(bypassed) != bypassed {
                 return Err(refusal());
             }
         }
-        Ok(Role::Joined {
-            block,
-            count: features.len(),
-        })
+        Ok(Role::Joined { block, count: features.len() })
     }
 
     /// The sums a network has, with the branch first; `None` for any other.
     fn add(&mut self, branch: &Role, base: &Role) -> Option<Role> {
-        match (branch, base) {
-            (Role::Grown { block, conv: 2 }, Role::Bypass(owner)) if block == owner => Some(Role::Bypassed {
-                block: *block,
-                conv: 2,
-            }),
-            (
-                Role::Grown { block, conv: 4 },
-                Role::Bypassed {
-                    block: owner,
-                    conv: 2,
-                },
-            ) if block == owner => Some(Role::Bypassed {
-                block: *block,
-                conv: 4,
-            }),
+        let bypassed = |block: usize, conv: usize| Some(Role::Bypassed { block, conv });
+        let sum = |index: usize, factor: usize| Some(Role::CompactSum { index, factor });
+        match (*branch, *base) {
+            (Role::Grown { block, conv: 2 }, Role::Bypass(owner)) if block == owner => bypassed(block, 2),
+            (Role::Grown { block, conv: 4 }, Role::Bypassed { block: owner, conv: 2 }) if block == owner => {
+                bypassed(block, 4)
+            }
             (Role::ScaledDense(block), Role::Stream(owner)) if block == owner => Some(match block % 3 {
                 2 => Role::Third(block / 3),
                 _ => Role::Stream(block + 1),
             }),
-            (Role::ScaledThird(rrdb), Role::Stream(block)) if rrdb * 3 == *block => {
+            (Role::ScaledThird(rrdb), Role::Stream(block)) if rrdb * 3 == block => {
                 Some(Role::Stream(block + 3))
             }
-            (Role::Raw { block, conv: 1 }, Role::Stream(0)) if *block > 0 && block % 3 == 0 => {
-                if self.num_blocks.is_some() {
-                    return None;
-                }
-                let body = self.slots.remove(&Slot::Dense {
-                    block: *block,
-                    conv: 1,
-                })?;
-                self.slots.insert(Slot::Body, body);
-                self.num_blocks = Some(block / 3);
-                Some(Role::Features(0))
-            }
+            (Role::Raw { block, conv: 1 }, Role::Stream(0)) => self.end_trunk(block),
             (Role::CompactShuffled { index, factor }, Role::EnlargedPicture(enlarged))
                 if factor == enlarged =>
             {
-                Some(Role::CompactSum {
-                    index: *index,
-                    factor: *factor,
-                })
+                sum(index, factor)
             }
             // At scale 1 neither the shuffle nor the enlargement changes anything, and files leave them out.
-            (Role::CompactRaw(index), Role::Picture) => Some(Role::CompactSum {
-                index: *index,
-                factor: 1,
-            }),
+            (Role::CompactRaw(index), Role::Picture) => sum(index, 1),
             _ => None,
         }
+    }
+
+    /// What looked like conv1 of dense block `block` is conv_body: its sum with the trunk's input says so.
+    fn end_trunk(&mut self, block: usize) -> Option<Role> {
+        if self.num_blocks.is_some() || block == 0 || !block.is_multiple_of(3) {
+            return None;
+        }
+        let body = self.slots.remove(&Slot::Dense { block, conv: 1 })?;
+        self.slots.insert(Slot::Body, body);
+        self.num_blocks = Some(block / 3);
+        Some(Role::Features(0))
     }
 
     fn scale(&mut self, site: &Site, input: ValueId, factor: f32) -> Result<Role, WeightsError> {
@@ -318,10 +262,7 @@ impl Recogniser {
         match self.roles[input] {
             Role::Raw { block, conv: 5 } => Ok(Role::ScaledDense(block)),
             Role::Third(rrdb) => Ok(Role::ScaledThird(rrdb)),
-            _ => Err(foreign(
-                site,
-                "a residual scale only at the end of a dense block or of an RRDB",
-            )),
+            _ => Err(foreign(site, "a residual scale only at the end of a dense block or of an RRDB")),
         }
     }
 

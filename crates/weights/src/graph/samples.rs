@@ -58,59 +58,18 @@ pub(crate) fn samples(dtype: DType) -> Vec<Sample> {
         ("x16", rrdb(&[2, 2, 2, 2], 1)),
         ("unshuffle x2", rrdb(&[2, 2], 2)),
         ("unshuffle x1", rrdb(&[2, 2], 4)),
-        (
-            "gray",
-            SpecParts {
-                in_channels: 1,
-                out_channels: 1,
-                ..rrdb(&[2, 2], 1)
-            },
-        ),
-        (
-            "gray to color",
-            SpecParts {
-                in_channels: 1,
-                num_blocks: 1,
-                ..rrdb(&[2], 1)
-            },
-        ),
-        (
-            "rgba",
-            SpecParts {
-                in_channels: 4,
-                out_channels: 4,
-                num_features: 7,
-                ..rrdb(&[2, 2], 1)
-            },
-        ),
-        (
-            "one of each",
-            SpecParts {
-                num_features: 1,
-                growth_channels: 1,
-                num_blocks: 1,
-                ..rrdb(&[2], 1)
-            },
-        ),
-        (
-            "wide growth",
-            SpecParts {
-                num_features: 2,
-                growth_channels: 9,
-                num_blocks: 3,
-                ..rrdb(&[2, 2], 1)
-            },
-        ),
+        ("gray", SpecParts { in_channels: 1, out_channels: 1, ..rrdb(&[2, 2], 1) }),
+        ("gray to color", SpecParts { in_channels: 1, num_blocks: 1, ..rrdb(&[2], 1) }),
+        ("rgba", SpecParts { in_channels: 4, out_channels: 4, num_features: 7, ..rrdb(&[2, 2], 1) }),
+        ("one of each", SpecParts { num_features: 1, growth_channels: 1, num_blocks: 1, ..rrdb(&[2], 1) }),
+        ("wide growth", SpecParts { num_features: 2, growth_channels: 9, num_blocks: 3, ..rrdb(&[2, 2], 1) }),
         ("plus x4", parts(Family::EsrganPlus, &[2, 2], 1)),
         ("plus x2 unshuffle", parts(Family::EsrganPlus, &[2, 2], 2)),
         ("compact x4", compact(4, Activation::PRelu)),
         ("compact x3 leaky", compact(3, Activation::LeakyRelu)),
         ("compact x1", compact(1, Activation::PRelu)),
     ];
-    variants
-        .into_iter()
-        .map(|(name, parts)| sample(name, parts, dtype))
-        .collect()
+    variants.into_iter().map(|(name, parts)| sample(name, parts, dtype)).collect()
 }
 
 fn sample(name: &str, parts: SpecParts, dtype: DType) -> Sample {
@@ -119,25 +78,19 @@ fn sample(name: &str, parts: SpecParts, dtype: DType) -> Sample {
     for (tensor, shape) in tensor_shapes(&parts) {
         let elements = shape.iter().product();
         let bytes: Vec<u8> = match dtype {
-            DType::F32 => (0..elements)
-                .flat_map(|_| (random.below(2001) as f32 / 1000.0 - 1.0).to_le_bytes())
-                .collect(),
+            DType::F32 => {
+                (0..elements).flat_map(|_| (random.below(2001) as f32 / 1000.0 - 1.0).to_le_bytes()).collect()
+            }
             // Sign, a middling exponent and any mantissa: no NaN, and every bit in use.
-            DType::F16 | DType::BF16 => (0..elements)
-                .flat_map(|_| ((random.next() as u16 & 0x83FF) | 0x3800).to_le_bytes())
-                .collect(),
+            DType::F16 | DType::BF16 => {
+                (0..elements).flat_map(|_| ((random.next() as u16 & 0x83FF) | 0x3800).to_le_bytes()).collect()
+            }
         };
-        weights.insert(
-            tensor,
-            Tensor::new(shape, dtype, bytes).expect("as many bytes as the shape asks for"),
-        );
+        weights
+            .insert(tensor, Tensor::new(shape, dtype, bytes).expect("as many bytes as the shape asks for"));
     }
     let spec = ModelSpec::new(parts).expect("a possible model");
-    Sample {
-        name: name.to_owned(),
-        spec,
-        weights,
-    }
+    Sample { name: name.to_owned(), spec, weights }
 }
 
 /// Every tensor of a model in canonical order, written down apart from the code under test.
@@ -162,31 +115,19 @@ fn tensor_shapes(parts: &SpecParts) -> Vec<(String, Vec<usize>)> {
             let slopes = (0..=parts.num_blocks)
                 .map(|index| (format!("body.{}.weight", 2 * index + 1), vec![features]));
             shapes.extend(slopes);
-            let layer = |name: &str| {
-                name.split('.')
-                    .nth(1)
-                    .and_then(|number| number.parse::<usize>().ok())
-            };
+            let layer = |name: &str| name.split('.').nth(1).and_then(|number| number.parse::<usize>().ok());
             shapes.sort_by_key(|(name, _)| layer(name));
         }
         return shapes;
     }
-    conv(
-        "conv_first",
-        features,
-        parts.in_channels * parts.unshuffle * parts.unshuffle,
-    );
+    conv("conv_first", features, parts.in_channels * parts.unshuffle * parts.unshuffle);
     let mut bypasses = Vec::new();
     for rrdb in 0..parts.num_blocks {
         for dense in 1..=3 {
             let prefix = format!("body.{rrdb}.rdb{dense}");
             for index in 1..=5 {
                 let outputs = if index == 5 { features } else { growth };
-                conv(
-                    &format!("{prefix}.conv{index}"),
-                    outputs,
-                    features + (index - 1) * growth,
-                );
+                conv(&format!("{prefix}.conv{index}"), outputs, features + (index - 1) * growth);
             }
             bypasses.push(format!("{prefix}.conv1x1.weight"));
         }
@@ -200,10 +141,8 @@ fn tensor_shapes(parts: &SpecParts) -> Vec<(String, Vec<usize>)> {
     if parts.family == Family::EsrganPlus {
         for name in bypasses {
             let after = name.replace("conv1x1.weight", "conv5.bias");
-            let position = shapes
-                .iter()
-                .position(|(name, _)| *name == after)
-                .expect("every block has a conv5");
+            let position =
+                shapes.iter().position(|(name, _)| *name == after).expect("every block has a conv5");
             shapes.insert(position + 1, (name, vec![growth, features, 1, 1]));
         }
     }
@@ -212,9 +151,7 @@ fn tensor_shapes(parts: &SpecParts) -> Vec<(String, Vec<usize>)> {
 
 /// A golden's path in the repository.
 pub(crate) fn golden(path: &str) -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../golden")
-        .join(path)
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden").join(path)
 }
 
 /// Checks that the weights are those of an `.npz` file, up to `relative_error` of each value.
@@ -222,16 +159,11 @@ pub(crate) fn assert_weights(weights: &WeightMap, npz: &std::path::Path, relativ
     let expected = esrgan_testkit::read_npz(npz);
     assert_eq!(weights.len(), expected.len(), "{}", npz.display());
     for (name, array) in &expected {
-        let tensor = weights
-            .get(name)
-            .unwrap_or_else(|| panic!("{name} of {}", npz.display()));
+        let tensor = weights.get(name).unwrap_or_else(|| panic!("{name} of {}", npz.display()));
         assert_eq!(tensor.shape, array.shape, "{name}");
         for (found, expected) in tensor.to_f32().into_iter().zip(&array.values) {
             let error = (f64::from(found) - expected).abs();
-            assert!(
-                error <= relative_error * expected.abs(),
-                "{name}: {found} instead of {expected}"
-            );
+            assert!(error <= relative_error * expected.abs(), "{name}: {found} instead of {expected}");
         }
     }
 }
@@ -239,9 +171,7 @@ pub(crate) fn assert_weights(weights: &WeightMap, npz: &std::path::Path, relativ
 /// Copies of `bytes` cut off at `count` places, and `count` with up to eight bytes changed.
 pub(crate) fn mangled(bytes: &[u8], count: usize, seed: u64) -> Vec<Vec<u8>> {
     let mut random = Random(seed);
-    let cut = (0..count)
-        .map(|index| bytes[..index * bytes.len() / count].to_vec())
-        .collect::<Vec<_>>();
+    let cut = (0..count).map(|index| bytes[..index * bytes.len() / count].to_vec()).collect::<Vec<_>>();
     let changed = (0..count).map(|_| {
         let mut copy = bytes.to_vec();
         for _ in 0..=random.below(8) {

@@ -30,10 +30,7 @@ impl<'a> BinReader<'a> {
             }
             TAG_F32 => self.tensor(site, shape, DType::F32),
             0x000D_4B38 => Err(foreign(site, "f16 or f32 weights, not int8 (tag 0x000D4B38)")),
-            other => Err(foreign(
-                site,
-                &format!("f16 or f32 weights, not those of tag 0x{other:08X}"),
-            )),
+            other => Err(foreign(site, &format!("f16 or f32 weights, not those of tag 0x{other:08X}"))),
         }
     }
 

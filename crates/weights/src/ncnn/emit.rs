@@ -22,13 +22,9 @@ pub(crate) struct NcnnFiles {
 pub(super) fn emit(graph: &Graph) -> NcnnFiles {
     let fusion = Fusion::new(graph);
     let mut bin = Vec::new();
-    let layers: Vec<Layer> = (0..graph.nodes.len())
-        .filter_map(|value| fusion.layer(graph, value, &mut bin))
-        .collect();
-    NcnnFiles {
-        param: Writer::new(graph, &layers).write(&layers),
-        bin,
-    }
+    let layers: Vec<Layer> =
+        (0..graph.nodes.len()).filter_map(|value| fusion.layer(graph, value, &mut bin)).collect();
+    NcnnFiles { param: Writer::new(graph, &layers).write(&layers), bin }
 }
 
 struct Layer {
@@ -53,10 +49,7 @@ impl Fusion {
         for input in graph.nodes.iter().flat_map(|node| Graph::inputs(&node.op)) {
             uses[input] += 1;
         }
-        let mut fusion = Self {
-            activation: vec![None; uses.len()],
-            is_fused: vec![false; uses.len()],
-        };
+        let mut fusion = Self { activation: vec![None; uses.len()], is_fused: vec![false; uses.len()] };
         for (value, node) in graph.nodes.iter().enumerate() {
             match node.op {
                 Op::LeakyRelu { input, slope }
@@ -88,10 +81,7 @@ impl Fusion {
             Op::Convolve { weight, bias, .. } => {
                 write_tagged(bin, weight);
                 bias.iter().for_each(|bias| write_plain(bin, bias));
-                (
-                    "Convolution",
-                    convolution_params(weight, bias.is_some(), self.activation[value]),
-                )
+                ("Convolution", convolution_params(weight, bias.is_some(), self.activation[value]))
             }
             Op::LeakyRelu { slope, .. } => ("ReLU", format!(" 0={slope:.6e}")),
             Op::PRelu { slopes, .. } => {
@@ -108,23 +98,13 @@ impl Fusion {
                 _ => ("BinaryOp", " 0=0".to_owned()),
             },
             Op::Enlarge { factor, .. } => ("Interp", format!(" 0=1 1={factor}.0 2={factor}.0")),
-            Op::Unshuffle { factor, order, .. } => (
-                "Reorg",
-                format!(
-                    " 0={factor} 1={}",
-                    i32::from(*order == ChannelOrder::PositionFirst)
-                ),
-            ),
+            Op::Unshuffle { factor, order, .. } => {
+                ("Reorg", format!(" 0={factor} 1={}", i32::from(*order == ChannelOrder::PositionFirst)))
+            }
             Op::Shuffle { factor, .. } => ("PixelShuffle", format!(" 0={factor}")),
         };
         let output = self.activation[value].map_or(value, |(activation, _)| activation);
-        Some(Layer {
-            kind,
-            name: node.site.name.clone(),
-            inputs,
-            output,
-            params,
-        })
+        Some(Layer { kind, name: node.site.name.clone(), inputs, output, params })
     }
 }
 
@@ -154,11 +134,7 @@ impl<'a> Writer<'a> {
         for input in layers.iter().flat_map(|layer| &layer.inputs) {
             readers[*input] += 1;
         }
-        Self {
-            graph,
-            served: vec![0; readers.len()],
-            readers,
-        }
+        Self { graph, served: vec![0; readers.len()], readers }
     }
 
     fn blob(&self, value: ValueId) -> String {
@@ -175,14 +151,7 @@ impl<'a> Writer<'a> {
         for layer in layers {
             let inputs: Vec<String> = layer.inputs.iter().map(|&input| self.serve(input)).collect();
             let output = self.blob(layer.output);
-            line(
-                &mut body,
-                layer.kind,
-                &layer.name,
-                &inputs,
-                std::slice::from_ref(&output),
-                &layer.params,
-            );
+            line(&mut body, layer.kind, &layer.name, &inputs, std::slice::from_ref(&output), &layer.params);
             (num_layers, num_blobs) = (num_layers + 1, num_blobs + 1);
             let readers = self.readers[layer.output];
             if readers > 1 {

@@ -12,11 +12,7 @@ use crate::graph::{ChannelOrder, Graph, Op, ValueId, foreign, malformed};
 /// # Errors
 /// An error that names the first layer that no RRDB or compact network has, or whose weights are not all there.
 pub(super) fn lower(layers: &[Layer<'_>], bin: &mut BinReader<'_>) -> Result<Graph, WeightsError> {
-    let mut lowering = Lowering {
-        graph: Graph::default(),
-        blobs: HashMap::new(),
-        bin,
-    };
+    let mut lowering = Lowering { graph: Graph::default(), blobs: HashMap::new(), bin };
     for layer in layers {
         lowering.layer(layer)?;
     }
@@ -37,72 +33,67 @@ struct Lowering<'a, 'b> {
 impl<'a> Lowering<'a, '_> {
     fn layer(&mut self, layer: &Layer<'a>) -> Result<(), WeightsError> {
         let inputs = self.inputs(layer)?;
-        let value = match (layer.kind, inputs.as_slice()) {
+        if let ("Split", [input]) = (layer.kind, inputs.as_slice()) {
+            layer.allow_params(&[])?;
+            for output in &layer.outputs {
+                self.define(layer, output, *input)?;
+            }
+            return Ok(());
+        }
+        let value = self.value(layer, inputs)?;
+        match layer.outputs[..] {
+            [output] => self.define(layer, output, value),
+            _ => Err(foreign(&layer.site(), "one output")),
+        }
+    }
+
+    /// What a layer with one output makes.
+    fn value(&mut self, layer: &Layer<'a>, inputs: Vec<ValueId>) -> Result<ValueId, WeightsError> {
+        match (layer.kind, inputs.as_slice()) {
             ("Input", []) => {
                 layer.allow_params(&[0, 1, 2, 11])?;
-                self.graph.push(layer.site(), Op::Picture)
+                Ok(self.graph.push(layer.site(), Op::Picture))
             }
-            ("Split", [input]) => {
-                layer.allow_params(&[])?;
-                for output in &layer.outputs {
-                    self.define(layer, output, *input)?;
-                }
-                return Ok(());
-            }
-            ("Noop", [input]) => *input,
-            ("Convolution", [input]) => self.convolution(layer, *input)?,
-            ("PReLU", [input]) => self.prelu(layer, *input)?,
-            ("ReLU", [input]) => {
-                layer.allow_params(&[0])?;
-                let slope = layer.float(0, 0.0)?;
-                self.graph
-                    .push(layer.site(), Op::LeakyRelu { input: *input, slope })
-            }
-            ("Concat", [_, ..]) => {
-                layer.allow_params(&[0])?;
-                require(layer, layer.int(0, 0)? == 0, "concatenation of channels (0=0)")?;
-                self.graph.push(layer.site(), Op::Concatenate { inputs })
-            }
-            ("Eltwise", [left, right]) => self.eltwise(layer, *left, *right)?,
-            ("BinaryOp", [left, right]) => {
-                layer.allow_params(&[0, 1, 2])?;
-                let is_sum = layer.int(0, 0)? == 0 && layer.int(1, 0)? == 0;
-                require(layer, is_sum, "an addition of two blobs (0=0)")?;
-                self.graph.push(
-                    layer.site(),
-                    Op::Add {
-                        left: *left,
-                        right: *right,
-                    },
-                )
-            }
-            ("BinaryOp", [input]) => {
-                layer.allow_params(&[0, 1, 2])?;
-                let is_product = layer.int(0, 0)? == 2 && layer.int(1, 0)? == 1;
-                require(layer, is_product, "a product with a number (0=2 1=1)")?;
-                let factor = layer.float(2, 0.0)?;
-                self.graph.push(
-                    layer.site(),
-                    Op::Scale {
-                        input: *input,
-                        factor,
-                    },
-                )
-            }
-            ("Interp", [input]) => self.interp(layer, *input)?,
-            ("PixelShuffle", [input]) => self.pixel_shuffle(layer, *input)?,
-            ("Reorg", [input]) => self.reorg(layer, *input)?,
-            _ => {
-                return Err(foreign(
-                    &layer.site(),
-                    "a layer that RRDB and compact networks have",
-                ));
-            }
-        };
-        let [output] = layer.outputs[..] else {
-            return Err(foreign(&layer.site(), "one output"));
-        };
-        self.define(layer, output, value)
+            ("Noop", &[input]) => Ok(input),
+            ("Convolution", &[input]) => self.convolution(layer, input),
+            ("PReLU", &[input]) => self.prelu(layer, input),
+            ("ReLU", &[input]) => self.relu(layer, input),
+            ("Concat", [_, ..]) => self.concat(layer, inputs),
+            ("Eltwise", &[left, right]) => self.eltwise(layer, left, right),
+            ("BinaryOp", &[left, right]) => self.sum(layer, left, right),
+            ("BinaryOp", &[input]) => self.product(layer, input),
+            ("Interp", &[input]) => self.interp(layer, input),
+            ("PixelShuffle", &[input]) => self.pixel_shuffle(layer, input),
+            ("Reorg", &[input]) => self.reorg(layer, input),
+            _ => Err(foreign(&layer.site(), "a layer that RRDB and compact networks have")),
+        }
+    }
+
+    fn relu(&mut self, layer: &Layer<'a>, input: ValueId) -> Result<ValueId, WeightsError> {
+        layer.allow_params(&[0])?;
+        let slope = layer.float(0, 0.0)?;
+        Ok(self.graph.push(layer.site(), Op::LeakyRelu { input, slope }))
+    }
+
+    fn concat(&mut self, layer: &Layer<'a>, inputs: Vec<ValueId>) -> Result<ValueId, WeightsError> {
+        layer.allow_params(&[0])?;
+        require(layer, layer.int(0, 0)? == 0, "concatenation of channels (0=0)")?;
+        Ok(self.graph.push(layer.site(), Op::Concatenate { inputs }))
+    }
+
+    fn sum(&mut self, layer: &Layer<'a>, left: ValueId, right: ValueId) -> Result<ValueId, WeightsError> {
+        layer.allow_params(&[0, 1, 2])?;
+        let is_sum = layer.int(0, 0)? == 0 && layer.int(1, 0)? == 0;
+        require(layer, is_sum, "an addition of two blobs (0=0)")?;
+        Ok(self.graph.push(layer.site(), Op::Add { left, right }))
+    }
+
+    fn product(&mut self, layer: &Layer<'a>, input: ValueId) -> Result<ValueId, WeightsError> {
+        layer.allow_params(&[0, 1, 2])?;
+        let is_product = layer.int(0, 0)? == 2 && layer.int(1, 0)? == 1;
+        require(layer, is_product, "a product with a number (0=2 1=1)")?;
+        let factor = layer.float(2, 0.0)?;
+        Ok(self.graph.push(layer.site(), Op::Scale { input, factor }))
     }
 
     fn inputs(&mut self, layer: &Layer<'a>) -> Result<Vec<ValueId>, WeightsError> {
@@ -124,13 +115,7 @@ impl<'a> Lowering<'a, '_> {
     }
 
     fn define(&mut self, layer: &Layer<'a>, name: &'a str, value: ValueId) -> Result<(), WeightsError> {
-        match self.blobs.insert(
-            name,
-            Blob {
-                value,
-                is_read: false,
-            },
-        ) {
+        match self.blobs.insert(name, Blob { value, is_read: false }) {
             None => Ok(()),
             Some(_) => Err(malformed(
                 &format!("the outputs of {}", layer.site()),
@@ -141,44 +126,18 @@ impl<'a> Lowering<'a, '_> {
     }
 
     fn convolution(&mut self, layer: &Layer<'a>, input: ValueId) -> Result<ValueId, WeightsError> {
-        layer.allow_params(&[0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19])?;
-        let kernel = layer.int(1, 0)?;
-        require(layer, kernel == 3 || kernel == 1, "a kernel of 3x3 or 1x1 (1=3)")?;
-        require(layer, layer.int(11, kernel)? == kernel, "a square kernel")?;
-        let stride = layer.int(3, 1)?;
-        let dilation = layer.int(2, 1)?;
-        let is_dense = [stride, layer.int(13, stride)?, dilation, layer.int(12, dilation)?] == [1; 4];
-        require(layer, is_dense, "stride 1 and dilation 1")?;
-        let left = layer.int(4, 0)?;
-        let top = layer.int(14, left)?;
-        let padding = [left, top, layer.int(15, left)?, layer.int(16, top)?];
-        require(
-            layer,
-            padding == [kernel / 2; 4],
-            "padding that keeps the size (4=1 for 3x3)",
-        )?;
-        require(layer, layer.float(18, 0.0)? == 0.0, "padding by zeros")?;
-        require(layer, layer.int(8, 0)? == 0, "weights without int8 scales (8=0)")?;
-        require(layer, layer.int(19, 0)? == 0, "weights of its own (19=0)")?;
+        let kernel = checked_kernel(layer)?;
         let (outputs, elements) = (layer.int(0, 0)?, layer.int(6, 0)?);
-        let window = outputs
-            .checked_mul(kernel * kernel)
-            .filter(|&window| outputs > 0 && window > 0);
-        let channels = window
-            .filter(|window| elements > 0 && elements % window == 0)
-            .map(|window| elements / window);
+        let window = outputs.checked_mul(kernel * kernel).filter(|_| outputs > 0);
+        let channels =
+            window.filter(|window| elements > 0 && elements % window == 0).map(|window| elements / window);
         let Some(channels) = channels else {
             let item = format!("the weights of {}", layer.site());
-            return Err(malformed(
-                &item,
-                "a multiple of outputs x kernel",
-                format!("{elements} for {outputs} outputs"),
-            ));
+            let found = format!("{elements} for {outputs} outputs");
+            return Err(malformed(&item, "a multiple of outputs x kernel", found));
         };
         let (site, kernel, outputs) = (layer.site(), kernel as usize, outputs as usize);
-        let weight = self
-            .bin
-            .tagged(&site, &[outputs, channels as usize, kernel, kernel])?;
+        let weight = self.bin.tagged(&site, &[outputs, channels as usize, kernel, kernel])?;
         let bias = match layer.int(5, 0)? {
             0 => None,
             _ => Some(self.bin.plain(&site, &[outputs])?),
@@ -191,13 +150,8 @@ impl<'a> Lowering<'a, '_> {
         match layer.int(9, 0)? {
             0 => Ok(value),
             2 => match layer.array(10)?[..] {
-                [slope] => Ok(self
-                    .graph
-                    .push(layer.site(), Op::LeakyRelu { input: value, slope })),
-                _ => Err(foreign(
-                    &layer.site(),
-                    "one slope for its LeakyReLU (-23310=1,0.2)",
-                )),
+                [slope] => Ok(self.graph.push(layer.site(), Op::LeakyRelu { input: value, slope })),
+                _ => Err(foreign(&layer.site(), "one slope for its LeakyReLU (-23310=1,0.2)")),
             },
             _ => Err(foreign(&layer.site(), "no activation or LeakyReLU (9=2)")),
         }
@@ -230,17 +184,8 @@ impl<'a> Lowering<'a, '_> {
 
     fn interp(&mut self, layer: &Layer<'a>, input: ValueId) -> Result<ValueId, WeightsError> {
         layer.allow_params(&[0, 1, 2, 3, 4, 5, 6])?;
-        require(
-            layer,
-            layer.int(0, 0)? == 1,
-            "nearest-neighbour enlargement (0=1)",
-        )?;
-        let is_relative = [
-            layer.int(3, 0)?,
-            layer.int(4, 0)?,
-            layer.int(5, 0)?,
-            layer.int(6, 0)?,
-        ] == [0; 4];
+        require(layer, layer.int(0, 0)? == 1, "nearest-neighbour enlargement (0=1)")?;
+        let is_relative = [layer.int(3, 0)?, layer.int(4, 0)?, layer.int(5, 0)?, layer.int(6, 0)?] == [0; 4];
         require(layer, is_relative, "an enlargement by a factor, not to a size")?;
         let (vertical, horizontal) = (layer.float(1, 1.0)?, layer.float(2, 1.0)?);
         let is_whole = vertical == horizontal && vertical.fract() == 0.0 && (1.0..=16.0).contains(&vertical);
@@ -256,13 +201,9 @@ impl<'a> Lowering<'a, '_> {
         require(layer, layer.int(1, 0)? == 0, "PyTorch's order of channels (1=0)")?;
         match layer.value(0)? {
             None | Some(Value::Int(1)) => Ok(input),
-            Some(Value::Int(factor @ 2..=16)) => Ok(self.graph.push(
-                layer.site(),
-                Op::Shuffle {
-                    input,
-                    factor: factor as usize,
-                },
-            )),
+            Some(Value::Int(factor @ 2..=16)) => {
+                Ok(self.graph.push(layer.site(), Op::Shuffle { input, factor: factor as usize }))
+            }
             Some(_) => Err(foreign(&layer.site(), "a factor of 1 to 16")),
         }
     }
@@ -276,14 +217,9 @@ impl<'a> Lowering<'a, '_> {
         };
         match layer.int(0, 1)? {
             1 => Ok(input),
-            factor @ 2..=16 => Ok(self.graph.push(
-                layer.site(),
-                Op::Unshuffle {
-                    input,
-                    factor: factor as usize,
-                    order,
-                },
-            )),
+            factor @ 2..=16 => {
+                Ok(self.graph.push(layer.site(), Op::Unshuffle { input, factor: factor as usize, order }))
+            }
             _ => Err(foreign(&layer.site(), "a factor of 1 to 16")),
         }
     }
@@ -299,13 +235,31 @@ impl<'a> Lowering<'a, '_> {
                 self.graph.output = self.blobs[name].value;
                 Ok(self.graph)
             }
-            (Some((first, _)), Some(_)) => Err(foreign(
-                &first.site(),
-                "one output of the whole graph, not a blob that nothing reads",
-            )),
+            (Some((first, _)), Some(_)) => {
+                Err(foreign(&first.site(), "one output of the whole graph, not a blob that nothing reads"))
+            }
             (None, _) => Err(malformed("the layers", "an output", "none".to_owned())),
         }
     }
+}
+
+/// The side of a convolution's kernel, 3 or 1; anything that changes the picture's size or skips pixels is foreign.
+fn checked_kernel(layer: &Layer<'_>) -> Result<i64, WeightsError> {
+    layer.allow_params(&[0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19])?;
+    let kernel = layer.int(1, 0)?;
+    require(layer, kernel == 3 || kernel == 1, "a kernel of 3x3 or 1x1 (1=3)")?;
+    require(layer, layer.int(11, kernel)? == kernel, "a square kernel")?;
+    let (stride, dilation) = (layer.int(3, 1)?, layer.int(2, 1)?);
+    let steps = [stride, layer.int(13, stride)?, dilation, layer.int(12, dilation)?];
+    require(layer, steps == [1; 4], "stride 1 and dilation 1")?;
+    let left = layer.int(4, 0)?;
+    let top = layer.int(14, left)?;
+    let padding = [left, top, layer.int(15, left)?, layer.int(16, top)?];
+    require(layer, padding == [kernel / 2; 4], "padding that keeps the size (4=1 for 3x3)")?;
+    require(layer, layer.float(18, 0.0)? == 0.0, "padding by zeros")?;
+    require(layer, layer.int(8, 0)? == 0, "weights without int8 scales (8=0)")?;
+    require(layer, layer.int(19, 0)? == 0, "weights of its own (19=0)")?;
+    Ok(kernel)
 }
 
 fn require(layer: &Layer<'_>, is_met: bool, expected: &str) -> Result<(), WeightsError> {

@@ -34,76 +34,47 @@ pub(super) enum Value {
 /// # Errors
 /// Where the magic, the counts or a line is not what the format says.
 pub(super) fn parse(text: &[u8]) -> Result<Vec<Layer<'_>>, WeightsError> {
-    let text = std::str::from_utf8(text).map_err(|e| {
-        malformed(
-            "the text",
-            "UTF-8",
-            format!("another byte at offset {}", e.valid_up_to()),
-        )
-    })?;
+    let text = std::str::from_utf8(text)
+        .map_err(|e| malformed("the text", "UTF-8", format!("another byte at offset {}", e.valid_up_to())))?;
     let mut lines = text
         .lines()
         .enumerate()
         .map(|(index, line)| (index + 1, line.trim()))
         .filter(|(_, line)| !line.is_empty());
-    match lines.next() {
-        Some((_, MAGIC)) => {}
-        other => {
-            let found = other.map_or("an empty file", |(_, line)| line);
-            return Err(malformed(
-                "line 1",
-                "the magic 7767517",
-                format!("`{}`", shorten(found)),
-            ));
-        }
+    let first = lines.next().map_or("an empty file", |(_, line)| line);
+    if first != MAGIC {
+        return Err(malformed("line 1", "the magic 7767517", format!("`{}`", shorten(first))));
     }
-    let (layer_count, blob_count) = lines
-        .next()
-        .and_then(|(_, line)| {
-            let (layers, blobs) = line.split_once(char::is_whitespace)?;
-            Some((layers.parse::<usize>().ok()?, blobs.trim().parse::<usize>().ok()?))
-        })
-        .ok_or_else(|| {
-            malformed(
-                "line 2",
-                "the numbers of layers and blobs",
-                "something else".to_owned(),
-            )
-        })?;
-    if layer_count > MAX_LAYERS {
-        return Err(limit(
-            "layers of the .param file",
-            MAX_LAYERS as u64,
-            layer_count as u64,
-        ));
-    }
+    let (layer_count, blob_count) = parse_counts(lines.next().map_or("", |(_, line)| line))?;
     let mut layers = Vec::new();
     for (line, content) in lines {
         if layers.len() == layer_count {
-            return Err(malformed(
-                &format!("line {line}"),
-                "the end of the file",
-                "one more layer".to_owned(),
-            ));
+            let item = format!("line {line}");
+            return Err(malformed(&item, "the end of the file", "one more layer".to_owned()));
         }
         layers.push(parse_layer(line, content)?);
     }
-    if layers.len() != layer_count {
-        return Err(malformed(
-            "the layers",
-            format!("{layer_count} as line 2 says"),
-            layers.len().to_string(),
-        ));
-    }
-    let blobs: usize = layers.iter().map(|layer| layer.outputs.len()).sum();
-    if blobs != blob_count {
-        return Err(malformed(
-            "the blobs",
-            format!("{blob_count} as line 2 says"),
-            blobs.to_string(),
-        ));
+    let blobs = layers.iter().map(|layer| layer.outputs.len()).sum();
+    for (item, declared, found) in [("layers", layer_count, layers.len()), ("blobs", blob_count, blobs)] {
+        if declared != found {
+            return Err(malformed(item, format!("{declared} as line 2 says"), found.to_string()));
+        }
     }
     Ok(layers)
+}
+
+/// The numbers of layers and blobs.
+fn parse_counts(line: &str) -> Result<(usize, usize), WeightsError> {
+    let counts = line.split_once(char::is_whitespace).and_then(|(layers, blobs)| {
+        Some((layers.parse::<usize>().ok()?, blobs.trim().parse::<usize>().ok()?))
+    });
+    match counts {
+        Some((layers, _)) if layers > MAX_LAYERS => {
+            Err(limit("layers of the .param file", MAX_LAYERS as u64, layers as u64))
+        }
+        Some(counts) => Ok(counts),
+        None => Err(malformed("line 2", "the numbers of layers and blobs", format!("`{}`", shorten(line)))),
+    }
 }
 
 fn parse_layer(line: usize, content: &str) -> Result<Layer<'_>, WeightsError> {
@@ -132,14 +103,7 @@ fn parse_layer(line: usize, content: &str) -> Result<Layer<'_>, WeightsError> {
         })
         .collect::<Option<Vec<_>>>();
     // A parameter that is no `id=value` can only be another layer's: the type decides whether that matters.
-    Ok(Layer {
-        kind,
-        name,
-        line,
-        inputs,
-        outputs,
-        params: params.unwrap_or_else(|| vec![(i64::MAX, "")]),
-    })
+    Ok(Layer { kind, name, line, inputs, outputs, params: params.unwrap_or_else(|| vec![(i64::MAX, "")]) })
 }
 
 /// As much of a hostile text as fits an error message.
@@ -150,11 +114,7 @@ fn shorten(text: &str) -> String {
 impl Layer<'_> {
     /// Where the layer stands, for messages.
     pub fn site(&self) -> Site {
-        Site {
-            kind: shorten(self.kind),
-            name: shorten(self.name),
-            place: format!("line {}", self.line),
-        }
+        Site { kind: shorten(self.kind), name: shorten(self.name), place: format!("line {}", self.line) }
     }
 
     /// Refuses the layer unless all its parameters are among `known`.
@@ -164,10 +124,9 @@ impl Layer<'_> {
             let id = if *id <= ARRAY_BASE { ARRAY_BASE - *id } else { *id };
             !known.contains(&id) && id != 30 && id != 31
         }) {
-            Some((id, value)) => Err(foreign(
-                &self.site(),
-                &format!("no parameter {id} (here `{}`)", shorten(value)),
-            )),
+            Some((id, value)) => {
+                Err(foreign(&self.site(), &format!("no parameter {id} (here `{}`)", shorten(value))))
+            }
             None => Ok(()),
         }
     }
@@ -175,10 +134,7 @@ impl Layer<'_> {
     /// Parameter `id`, if the line has it.
     pub fn value(&self, id: i64) -> Result<Option<Value>, WeightsError> {
         let array_id = ARRAY_BASE - id;
-        let Some((found_id, text)) = self
-            .params
-            .iter()
-            .find(|(found, _)| *found == id || *found == array_id)
+        let Some((found_id, text)) = self.params.iter().find(|(found, _)| *found == id || *found == array_id)
         else {
             return Ok(None);
         };
@@ -190,9 +146,7 @@ impl Layer<'_> {
             text.parse().ok().map(Value::Int)
         };
         let item = || format!("parameter {id} of {}", self.site());
-        parsed
-            .map(Some)
-            .ok_or_else(|| malformed(&item(), "a number", format!("`{}`", shorten(text))))
+        parsed.map(Some).ok_or_else(|| malformed(&item(), "a number", format!("`{}`", shorten(text))))
     }
 
     /// Integer parameter `id`, or `default`.
@@ -224,11 +178,7 @@ impl Layer<'_> {
     }
 
     fn wrong_type(&self, id: i64, expected: &str, found: &Value) -> WeightsError {
-        malformed(
-            &format!("parameter {id} of {}", self.site()),
-            expected,
-            format!("{found:?}"),
-        )
+        malformed(&format!("parameter {id} of {}", self.site()), expected, format!("{found:?}"))
     }
 }
 

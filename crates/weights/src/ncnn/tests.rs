@@ -8,10 +8,7 @@ use crate::graph::samples::{Sample, assert_weights, golden, mangled, samples};
 use crate::{Activation, DType, Family};
 
 fn sample(name: &str) -> Sample {
-    samples(DType::F32)
-        .into_iter()
-        .find(|sample| sample.name == name)
-        .expect("a known sample")
+    samples(DType::F32).into_iter().find(|sample| sample.name == name).expect("a known sample")
 }
 
 fn files(name: &str) -> NcnnFiles {
@@ -37,9 +34,7 @@ fn what_is_written_is_read() {
             assert_eq!(weights.len(), sample.weights.len(), "{}", sample.name);
             for (name, tensor) in sample.weights.iter() {
                 let is_half = dtype == DType::F16 && tensor.shape.len() == 4;
-                let expected = tensor
-                    .cast(if is_half { DType::F16 } else { DType::F32 }, name)
-                    .unwrap();
+                let expected = tensor.cast(if is_half { DType::F16 } else { DType::F32 }, name).unwrap();
                 assert!(weights.get(name) == Some(&expected), "{}: {name}", sample.name);
             }
         }
@@ -63,25 +58,13 @@ fn the_published_x4plus_is_read_and_written_to_the_same_bytes() {
     };
     let bin = std::fs::read(param.with_extension("bin")).unwrap();
     let (spec, weights) = read(&std::fs::read(&param).unwrap(), &bin).unwrap();
-    assert_eq!(
-        (spec.family(), spec.scale(), spec.num_features()),
-        (Family::Rrdb, 4, 64)
-    );
-    assert_eq!(
-        (spec.num_blocks(), spec.growth_channels(), spec.unshuffle()),
-        (23, 32, 1)
-    );
-    assert_eq!(
-        (spec.in_channels(), spec.out_channels(), spec.upsampling()),
-        (3, 3, &[2, 2][..])
-    );
+    assert_eq!((spec.family(), spec.scale(), spec.num_features()), (Family::Rrdb, 4, 64));
+    assert_eq!((spec.num_blocks(), spec.growth_channels(), spec.unshuffle()), (23, 32, 1));
+    assert_eq!((spec.in_channels(), spec.out_channels(), spec.upsampling()), (3, 3, &[2, 2][..]));
     let dtype = |name: &str| weights.get(name).map(|tensor| tensor.dtype);
     assert_eq!(dtype("body.22.rdb3.conv5.weight"), Some(DType::F16));
     assert_eq!(dtype("body.22.rdb3.conv5.bias"), Some(DType::F32));
-    assert!(
-        write(&spec, &weights).unwrap().bin == bin,
-        "the weights are written to the same bytes"
-    );
+    assert!(write(&spec, &weights).unwrap().bin == bin, "the weights are written to the same bytes");
 }
 
 #[test]
@@ -93,16 +76,9 @@ fn files_by_pnnx_are_read() {
         ("compact_x2_f16", Family::Compact, 2, 1, half),
     ] {
         let path = |end: &str| golden(&format!("ncnn/{name}.{end}"));
-        let (spec, weights) = read(
-            &std::fs::read(path("param")).unwrap(),
-            &std::fs::read(path("bin")).unwrap(),
-        )
-        .unwrap();
-        assert_eq!(
-            (spec.family(), spec.scale(), spec.unshuffle()),
-            (family, scale, unshuffle),
-            "{name}"
-        );
+        let (spec, weights) =
+            read(&std::fs::read(path("param")).unwrap(), &std::fs::read(path("bin")).unwrap()).unwrap();
+        assert_eq!((spec.family(), spec.scale(), spec.unshuffle()), (family, scale, unshuffle), "{name}");
         assert_weights(&weights, &path("npz"), error);
     }
 }
@@ -110,81 +86,26 @@ fn files_by_pnnx_are_read() {
 #[test]
 fn a_fixed_size_does_not_matter_but_an_unknown_parameter_does() {
     let files = files("x4");
-    let text = files
-        .param
-        .replacen(" 0 1 data", " 0 1 data 0=64 1=64 2=3 -23330=4,3,64,64,3", 1);
+    let text = files.param.replacen(" 0 1 data", " 0 1 data 0=64 1=64 2=3 -23330=4,3,64,64,3", 1);
     assert!(read(text.as_bytes(), &files.bin).is_ok());
     let error = refusal(&files, " 0 1 data", " 0 1 data 7=1").to_string();
-    assert!(
-        error.contains("Input `picture` (line 3)") && error.contains("parameter 7"),
-        "{error}"
-    );
+    assert!(error.contains("Input `picture` (line 3)") && error.contains("parameter 7"), "{error}");
 }
 
 #[test]
 fn the_first_foreign_layer_is_named() {
     let x4 = files("x4");
     for (from, to, culprit, expected) in [
-        (
-            "Concat ",
-            "Softmax ",
-            "Softmax `body.0.rdb1.cat2`",
-            "RRDB and compact",
-        ),
-        (
-            " 9=2 -23310=1,2",
-            " 9=1 -23310=1,2",
-            "Convolution `body.0.rdb1.conv1`",
-            "LeakyReLU",
-        ),
-        (
-            " 9=2 -23310=1,2",
-            " 9=2 -23310=1,3",
-            "Convolution `body.0.rdb1.conv1`",
-            "slope of 0.2",
-        ),
-        (
-            " 9=2 -23310=1,2.000000e-1",
-            " 9=2 -23310=0",
-            "Convolution `body.0.rdb1.conv1`",
-            "one slope",
-        ),
-        (
-            "0=1 -23301=2,2",
-            "0=1 -23301=2,3",
-            "Eltwise `body.0.rdb1.sum`",
-            "residual scale of 0.2",
-        ),
-        (
-            "0=1 -23301=2,2",
-            "0=0 -23301=2,2",
-            "Eltwise `body.0.rdb1.sum`",
-            "a sum",
-        ),
-        (
-            "0=1 1=2.0 2=2.0",
-            "0=2 1=2.0 2=2.0",
-            "Interp `enlarge1`",
-            "nearest",
-        ),
-        (
-            "0=1 1=2.0 2=2.0",
-            "0=1 1=2.0 2=3.0",
-            "Interp `enlarge1`",
-            "one whole factor",
-        ),
-        (
-            "0=1 1=2.0 2=2.0",
-            "0=1 1=1.5 2=1.5",
-            "Interp `enlarge1`",
-            "one whole factor",
-        ),
-        (
-            "0=1 1=2.0 2=2.0",
-            "0=1 1=2.0 2=2.0 3=64 4=64",
-            "Interp `enlarge1`",
-            "by a factor",
-        ),
+        ("Concat ", "Softmax ", "Softmax `body.0.rdb1.cat2`", "RRDB and compact"),
+        (" 9=2 -23310=1,2", " 9=1 -23310=1,2", "Convolution `body.0.rdb1.conv1`", "LeakyReLU"),
+        (" 9=2 -23310=1,2", " 9=2 -23310=1,3", "Convolution `body.0.rdb1.conv1`", "slope of 0.2"),
+        (" 9=2 -23310=1,2.000000e-1", " 9=2 -23310=0", "Convolution `body.0.rdb1.conv1`", "one slope"),
+        ("0=1 -23301=2,2", "0=1 -23301=2,3", "Eltwise `body.0.rdb1.sum`", "residual scale of 0.2"),
+        ("0=1 -23301=2,2", "0=0 -23301=2,2", "Eltwise `body.0.rdb1.sum`", "a sum"),
+        ("0=1 1=2.0 2=2.0", "0=2 1=2.0 2=2.0", "Interp `enlarge1`", "nearest"),
+        ("0=1 1=2.0 2=2.0", "0=1 1=2.0 2=3.0", "Interp `enlarge1`", "one whole factor"),
+        ("0=1 1=2.0 2=2.0", "0=1 1=1.5 2=1.5", "Interp `enlarge1`", "one whole factor"),
+        ("0=1 1=2.0 2=2.0", "0=1 1=2.0 2=2.0 3=64 4=64", "Interp `enlarge1`", "by a factor"),
         ("1=3 4=1", "1=3 4=0", "Convolution `conv_first`", "padding"),
         ("1=3 4=1", "1=3 3=2 4=1", "Convolution `conv_first`", "stride 1"),
         ("1=3 4=1", "1=5 4=2", "Convolution `conv_first`", "kernel"),
@@ -194,21 +115,14 @@ fn the_first_foreign_layer_is_named() {
         let error = refusal(&x4, from, to);
         assert_eq!(error.kind(), Kind::Unsupported, "{error}");
         let message = error.to_string();
-        assert!(
-            message.contains(culprit) && message.contains(expected),
-            "{from} -> {to}: {message}"
-        );
+        assert!(message.contains(culprit) && message.contains(expected), "{from} -> {to}: {message}");
     }
 }
 
 #[test]
 fn other_kinds_of_weights_are_named() {
     let mut files = files("x4");
-    for (tag, expected) in [
-        (0x000D_4B38u32, "int8"),
-        (0x0002_C056, "0x0002C056"),
-        (1, "0x00000001"),
-    ] {
+    for (tag, expected) in [(0x000D_4B38u32, "int8"), (0x0002_C056, "0x0002C056"), (1, "0x00000001")] {
         files.bin[..4].copy_from_slice(&tag.to_le_bytes());
         let message = read(files.param.as_bytes(), &files.bin).unwrap_err().to_string();
         assert!(
@@ -227,10 +141,7 @@ fn weights_must_end_where_the_file_ends() {
         assert!(message.contains("1 bytes more"), "{message}");
         files.bin.truncate(files.bin.len() - 2);
         let message = read(files.param.as_bytes(), &files.bin).unwrap_err().to_string();
-        assert!(
-            message.contains("conv_last") || message.contains("body.6"),
-            "{message}"
-        );
+        assert!(message.contains("conv_last") || message.contains("body.6"), "{message}");
     }
 }
 
@@ -245,27 +156,15 @@ fn texts_that_lie_are_malformed() {
         (counts.as_str(), "90000 90000", "90000 as line 2 says"),
         (" 1 1 data ", " 1 1 dada ", "an earlier line makes"),
         (" 1 1 data ", " 9 1 data ", "as many blob names"),
-        (
-            " 1 1 data ",
-            " 99999999999999999999 1 data ",
-            "a number of inputs",
-        ),
-        (
-            " 1 1 data ",
-            " 1 18446744073709551615 data ",
-            "as many blob names",
-        ),
+        (" 1 1 data ", " 99999999999999999999 1 data ", "a number of inputs"),
+        (" 1 1 data ", " 1 18446744073709551615 data ", "as many blob names"),
         ("6=135", "6=136", "multiple of outputs x kernel"),
         ("6=135", "6=-135", "multiple of outputs x kernel"),
         ("6=135", "6=1x5", "a number"),
         ("6=135", "6=99999999999999999999", "a number"),
         ("6=135", "6=9223372036854775800", "bytes"),
         ("6=135", "6=1.5e1", "an integer"),
-        (
-            "0=5 1=3",
-            "0=9223372036854775807 1=3",
-            "multiple of outputs x kernel",
-        ),
+        ("0=5 1=3", "0=9223372036854775807 1=3", "multiple of outputs x kernel"),
         ("-23310=1,2.000000e-1", "-23310=2,2.000000e-1", "a number"),
         ("-23310=1,2.000000e-1", "-23310=1,NaN", "a number"),
         ("-23310=1,2.000000e-1", "10=2.000000e-1", "an array"),
@@ -328,11 +227,7 @@ fn mangled_files_are_errors_or_whole_models() {
         }
         for bin in mangled(&files.bin, 500, seed + 100) {
             if let Ok((spec, weights)) = read(files.param.as_bytes(), &bin) {
-                assert_eq!(
-                    (bin.len(), weights.len()),
-                    (files.bin.len(), spec.tensors().len()),
-                    "{name}"
-                );
+                assert_eq!((bin.len(), weights.len()), (files.bin.len(), spec.tensors().len()), "{name}");
             }
         }
     }
@@ -341,10 +236,8 @@ fn mangled_files_are_errors_or_whole_models() {
 
 #[test]
 fn compact_activations_are_told_apart() {
-    for (name, activation) in [
-        ("compact x4", Activation::PRelu),
-        ("compact x3 leaky", Activation::LeakyRelu),
-    ] {
+    for (name, activation) in [("compact x4", Activation::PRelu), ("compact x3 leaky", Activation::LeakyRelu)]
+    {
         let files = files(name);
         let (spec, _) = read(files.param.as_bytes(), &files.bin).unwrap();
         assert_eq!(spec.activation(), activation, "{name}");

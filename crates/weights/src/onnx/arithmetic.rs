@@ -7,18 +7,13 @@ pub(super) fn cast(numbers: &Numbers, to: i64) -> Option<Numbers> {
     let values = match (to, &numbers.values) {
         (INT32 | INT64, Values::Ints(values)) => Values::Ints(values.clone()),
         (INT32 | INT64, Values::Floats(values)) => {
-            let whole = values
-                .iter()
-                .map(|v| (v.abs() < 2f64.powi(53)).then_some(v.trunc() as i64));
+            let whole = values.iter().map(|v| (v.abs() < 2f64.powi(53)).then_some(v.trunc() as i64));
             Values::Ints(whole.collect::<Option<_>>()?)
         }
         (FLOAT | FLOAT16 | DOUBLE, _) => Values::Floats(numbers.to_floats()),
         _ => return None,
     };
-    Some(Numbers {
-        is_scalar: numbers.is_scalar,
-        values,
-    })
+    Some(Numbers { is_scalar: numbers.is_scalar, values })
 }
 
 /// `Add`, `Sub`, `Mul`, `Div` of numbers, with a scalar or single number stretched to the other's length.
@@ -41,10 +36,7 @@ pub(super) fn binary(op_type: &str, left: &Numbers, right: &Numbers) -> Option<N
         }
         _ => return None,
     };
-    Some(Numbers {
-        is_scalar: left.is_scalar && right.is_scalar,
-        values,
-    })
+    Some(Numbers { is_scalar: left.is_scalar && right.is_scalar, values })
 }
 
 fn int_operation(op_type: &str, left: i64, right: i64) -> Option<i64> {
@@ -74,10 +66,7 @@ pub(super) fn floor(numbers: &Numbers) -> Numbers {
         Values::Ints(values) => Values::Ints(values.clone()),
         Values::Floats(values) => Values::Floats(values.iter().map(|v| v.floor()).collect()),
     };
-    Numbers {
-        is_scalar: numbers.is_scalar,
-        values,
-    }
+    Numbers { is_scalar: numbers.is_scalar, values }
 }
 
 /// `Gather` along axis 0: the numbers at `indices`, from the end where negative.
@@ -91,10 +80,7 @@ pub(super) fn gather(numbers: &Numbers, indices: &Numbers) -> Option<Numbers> {
         Values::Ints(values) => Values::Ints(at.iter().map(|&index| values[index]).collect()),
         Values::Floats(values) => Values::Floats(at.iter().map(|&index| values[index]).collect()),
     };
-    Some(Numbers {
-        is_scalar: indices.is_scalar,
-        values,
-    })
+    Some(Numbers { is_scalar: indices.is_scalar, values })
 }
 
 /// `Slice` along axis 0 with step 1; `end` may lie beyond the last number.
@@ -110,10 +96,7 @@ pub(super) fn slice(numbers: &Numbers, start: i64, end: i64) -> Numbers {
         Values::Ints(values) => Values::Ints(values[range].to_vec()),
         Values::Floats(values) => Values::Floats(values[range].to_vec()),
     };
-    Numbers {
-        is_scalar: false,
-        values,
-    }
+    Numbers { is_scalar: false, values }
 }
 
 /// `Concat` of vectors; `None` for mixed types.
@@ -125,20 +108,10 @@ pub(super) fn concatenate(parts: &[Numbers]) -> Option<Numbers> {
         return None;
     }
     let values = match is_int {
-        true => Values::Ints(
-            parts
-                .iter()
-                .filter_map(Numbers::as_ints)
-                .flatten()
-                .copied()
-                .collect(),
-        ),
+        true => Values::Ints(parts.iter().filter_map(Numbers::as_ints).flatten().copied().collect()),
         false => Values::Floats(parts.iter().flat_map(Numbers::to_floats).collect()),
     };
-    Some(Numbers {
-        is_scalar: false,
-        values,
-    })
+    Some(Numbers { is_scalar: false, values })
 }
 
 /// The target of a `Reshape`: 0 keeps an axis (unless zeros are allowed), one -1 takes what is left.
@@ -187,38 +160,19 @@ mod tests {
     use super::*;
 
     fn floats(values: &[f64]) -> Numbers {
-        Numbers {
-            is_scalar: false,
-            values: Values::Floats(values.to_vec()),
-        }
+        Numbers { is_scalar: false, values: Values::Floats(values.to_vec()) }
     }
 
     #[test]
     fn numbers_are_combined_as_onnx_says() {
         let shape = Numbers::ints(vec![1, 3, 64, 48]);
-        let two = Numbers {
-            is_scalar: true,
-            values: Values::Ints(vec![2]),
-        };
+        let two = Numbers { is_scalar: true, values: Values::Ints(vec![2]) };
         let halves = binary("Div", &slice(&shape, 2, i64::MAX), &two).unwrap();
         assert_eq!(halves.as_ints(), Some(&[32, 24][..]));
-        let last = gather(
-            &shape,
-            &Numbers {
-                is_scalar: true,
-                values: Values::Ints(vec![-1]),
-            },
-        )
-        .unwrap();
+        let last = gather(&shape, &Numbers { is_scalar: true, values: Values::Ints(vec![-1]) }).unwrap();
         assert_eq!((last.is_scalar, last.as_ints()), (true, Some(&[48][..])));
-        assert_eq!(
-            concatenate(&[slice(&shape, 0, 2), halves]).unwrap().as_ints(),
-            Some(&[1, 3, 32, 24][..])
-        );
-        assert_eq!(
-            cast(&floor(&floats(&[2.7])), INT64).unwrap().as_ints(),
-            Some(&[2][..])
-        );
+        assert_eq!(concatenate(&[slice(&shape, 0, 2), halves]).unwrap().as_ints(), Some(&[1, 3, 32, 24][..]));
+        assert_eq!(cast(&floor(&floats(&[2.7])), INT64).unwrap().as_ints(), Some(&[2][..]));
     }
 
     #[test]
@@ -239,18 +193,10 @@ mod tests {
     fn a_reshape_keeps_infers_or_fails() {
         let sizes = [2, 3, 8, 12];
         assert_eq!(reshape_target(&sizes, &[0, 0, -1], false), Some(vec![2, 3, 96]));
-        assert_eq!(
-            reshape_target(&sizes, &[6, 4, 2, 12], false),
-            Some(vec![6, 4, 2, 12])
-        );
-        for target in [
-            &[0, 0, -1, -1][..],
-            &[5, -1],
-            &[2, 3, 8, 13],
-            &[-2, 3],
-            &[0, 0, 0, 0, 0],
-            &[i64::MAX, 4, -1],
-        ] {
+        assert_eq!(reshape_target(&sizes, &[6, 4, 2, 12], false), Some(vec![6, 4, 2, 12]));
+        for target in
+            [&[0, 0, -1, -1][..], &[5, -1], &[2, 3, 8, 13], &[-2, 3], &[0, 0, 0, 0, 0], &[i64::MAX, 4, -1]]
+        {
             assert_eq!(reshape_target(&sizes, target, false), None, "{target:?}");
         }
         assert_eq!(reshape_target(&sizes, &[0, -1], true), None);

@@ -17,12 +17,7 @@ const IR_VERSION: i64 = 8;
 
 /// The bytes of the `.onnx` file.
 pub(super) fn emit(spec: &ModelSpec, graph: &Graph) -> Vec<u8> {
-    let mut emitter = Emitter {
-        graph,
-        body: Message::default(),
-        constants: BTreeSet::new(),
-        spec,
-    };
+    let mut emitter = Emitter { graph, body: Message::default(), constants: BTreeSet::new(), spec };
     for value in 0..graph.nodes.len() {
         emitter.node(value);
     }
@@ -35,10 +30,7 @@ pub(super) fn emit(spec: &ModelSpec, graph: &Graph) -> Vec<u8> {
         .body
         .text(2, "esrgan")
         .message(11, &port("input", spec.in_channels(), "height", "width"))
-        .message(
-            12,
-            &port("output", spec.out_channels(), &side("height"), &side("width")),
-        );
+        .message(12, &port("output", spec.out_channels(), &side("height"), &side("width")));
     Message::default()
         .int(1, IR_VERSION)
         .text(2, "esrgan")
@@ -63,9 +55,7 @@ fn port(name: &str, channels: usize, height: &str, width: &str) -> Message {
         .message(1, &named(height))
         .message(1, &named(width));
     let tensor_type = Message::default().int(1, FLOAT).message(2, &shape);
-    Message::default()
-        .text(1, name)
-        .message(2, &Message::default().message(1, &tensor_type))
+    Message::default().text(1, name).message(2, &Message::default().message(1, &tensor_type))
 }
 
 /// An attribute, by the types that are needed.
@@ -82,10 +72,9 @@ fn attribute(name: &str, value: &Attribute<'_>) -> Message {
         Attribute::Float(value) => message.float(2, *value).int(20, 1),
         Attribute::Int(value) => message.int(3, *value).int(20, 2),
         Attribute::Text(value) => message.text(4, value).int(20, 3),
-        Attribute::Ints(values) => values
-            .iter()
-            .fold(message, |message, &value| message.int(8, value))
-            .int(20, 7),
+        Attribute::Ints(values) => {
+            values.iter().fold(message, |message, &value| message.int(8, value)).int(20, 7)
+        }
     }
 }
 
@@ -93,7 +82,7 @@ struct Emitter<'a> {
     graph: &'a Graph,
     spec: &'a ModelSpec,
     body: Message,
-    /// Names of the initializers and casts that were written already.
+    /// Names of the initializers that were written already.
     constants: BTreeSet<String>,
 }
 
@@ -110,37 +99,20 @@ impl Emitter<'_> {
     fn node(&mut self, value: ValueId) {
         let Node { site, op } = &self.graph.nodes[value];
         let output = self.name(value);
-        let inputs: Vec<String> = Graph::inputs(op)
-            .into_iter()
-            .map(|input| self.name(input))
-            .collect();
+        let inputs: Vec<String> = Graph::inputs(op).into_iter().map(|input| self.name(input)).collect();
         let mut inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
         match op {
             Op::Picture => {}
             Op::Convolve { weight, bias, .. } => {
-                let kernel = weight.shape[2] as i64;
-                let weight = self.weights(&format!("{}.weight", site.name), weight);
-                inputs.push(&weight);
-                let bias = bias
-                    .as_ref()
-                    .map(|bias| self.weights(&format!("{}.bias", site.name), bias));
-                inputs.extend(bias.as_deref());
-                let attributes = [
-                    ("kernel_shape", Attribute::Ints(&[kernel; 2])),
-                    ("pads", Attribute::Ints(&[kernel / 2; 4])),
-                ];
-                self.write("Conv", &output, &inputs, &attributes);
+                self.convolve(&site.name, &output, inputs[0], weight, bias.as_ref());
             }
             Op::LeakyRelu { slope, .. } => {
-                self.write(
-                    "LeakyRelu",
-                    &output,
-                    &inputs,
-                    &[("alpha", Attribute::Float(*slope))],
-                );
+                self.write("LeakyRelu", &output, &inputs, &[("alpha", Attribute::Float(*slope))]);
             }
             Op::PRelu { slopes, .. } => {
-                let slopes = self.slopes(&format!("{}.weight", site.name), slopes);
+                // `[C, 1, 1]` broadcasts over height and width.
+                let slopes =
+                    self.weights(&format!("{}.weight", site.name), &[slopes.num_elements(), 1, 1], slopes);
                 inputs.push(&slopes);
                 self.write("PRelu", &output, &inputs, &[]);
             }
@@ -151,26 +123,36 @@ impl Emitter<'_> {
                 inputs.push(&factor);
                 self.write("Mul", &output, &inputs, &[]);
             }
-            Op::Enlarge { factor, .. } => {
-                let scales = [1.0, 1.0, *factor as f32, *factor as f32];
-                let scales = self.floats(&format!("enlarge_{factor}"), &[4], &scales);
-                inputs.extend(["", &scales]);
-                let attributes = [
-                    ("mode", Attribute::Text("nearest")),
-                    ("coordinate_transformation_mode", Attribute::Text("asymmetric")),
-                    ("nearest_mode", Attribute::Text("floor")),
-                ];
-                self.write("Resize", &output, &inputs, &attributes);
-            }
+            Op::Enlarge { factor, .. } => self.enlarge(&output, inputs[0], *factor),
             Op::Unshuffle { factor, order, .. } => self.unshuffle(&output, inputs[0], *factor, *order),
             Op::Shuffle { factor, .. } => {
-                let attributes = [
-                    ("blocksize", Attribute::Int(*factor as i64)),
-                    ("mode", Attribute::Text("CRD")),
-                ];
+                let attributes =
+                    [("blocksize", Attribute::Int(*factor as i64)), ("mode", Attribute::Text("CRD"))];
                 self.write("DepthToSpace", &output, &inputs, &attributes);
             }
         }
+    }
+
+    fn convolve(&mut self, layer: &str, output: &str, input: &str, weight: &Tensor, bias: Option<&Tensor>) {
+        let kernel = weight.shape[2] as i64;
+        let weight = self.weights(&format!("{layer}.weight"), &weight.shape, weight);
+        let bias = bias.map(|bias| self.weights(&format!("{layer}.bias"), &bias.shape, bias));
+        let inputs: Vec<&str> = [input, &weight].into_iter().chain(bias.as_deref()).collect();
+        let sizes = [kernel; 2];
+        let pads = [kernel / 2; 4];
+        let attributes = [("kernel_shape", Attribute::Ints(&sizes)), ("pads", Attribute::Ints(&pads))];
+        self.write("Conv", output, &inputs, &attributes);
+    }
+
+    fn enlarge(&mut self, output: &str, input: &str, factor: usize) {
+        let scales = [1.0, 1.0, factor as f32, factor as f32];
+        let scales = self.floats(&format!("enlarge_{factor}"), &[4], &scales);
+        let attributes = [
+            ("mode", Attribute::Text("nearest")),
+            ("coordinate_transformation_mode", Attribute::Text("asymmetric")),
+            ("nearest_mode", Attribute::Text("floor")),
+        ];
+        self.write("Resize", output, &[input, "", &scales], &attributes);
     }
 
     /// Pixel unshuffle of a picture whose size is not known: SpaceToDepth has another order of channels.
@@ -195,12 +177,7 @@ impl Emitter<'_> {
         let shape = self.ints(&step(30), &[0, 0, 0, 0, -1, factor]);
         self.write("Reshape", &columns, &[&rows, &shape], &[]);
         // … to [N, C, f, f, H/f, W/f] to [N, C*f*f, 1, 1, H/f, W/f] to [N, C*f*f, H/f, W/f].
-        self.write(
-            "Transpose",
-            &ordered,
-            &[&columns],
-            &[("perm", Attribute::Ints(&[0, 1, 3, 5, 2, 4]))],
-        );
+        self.write("Transpose", &ordered, &[&columns], &[("perm", Attribute::Ints(&[0, 1, 3, 5, 2, 4]))]);
         let shape = self.ints(&step(50), &[0, channels, 1, 1, 0, 0]);
         self.write("Reshape", &merged, &[&ordered, &shape], &[]);
         let axes = self.ints(&step(60), &[2, 3]);
@@ -209,13 +186,10 @@ impl Emitter<'_> {
 
     /// A `NodeProto` that is named as its output.
     fn write(&mut self, op_type: &str, output: &str, inputs: &[&str], attributes: &[(&str, Attribute<'_>)]) {
-        let node = inputs
-            .iter()
-            .fold(Message::default(), |node, input| node.text(1, input));
+        let node = inputs.iter().fold(Message::default(), |node, input| node.text(1, input));
         let node = node.text(2, output).text(3, output).text(4, op_type);
-        let node = attributes.iter().fold(node, |node, (name, value)| {
-            node.message(5, &attribute(name, value))
-        });
+        let node =
+            attributes.iter().fold(node, |node, (name, value)| node.message(5, &attribute(name, value)));
         self.append(1, &node);
     }
 
@@ -224,16 +198,7 @@ impl Emitter<'_> {
     }
 
     /// Weights as an initializer; returns the name of their single-precision value.
-    fn weights(&mut self, name: &str, tensor: &Tensor) -> String {
-        self.typed(name, &tensor.shape, tensor)
-    }
-
-    /// Slopes as `[C, 1, 1]`, so that they broadcast over height and width.
-    fn slopes(&mut self, name: &str, tensor: &Tensor) -> String {
-        self.typed(name, &[tensor.num_elements(), 1, 1], tensor)
-    }
-
-    fn typed(&mut self, name: &str, dims: &[usize], tensor: &Tensor) -> String {
+    fn weights(&mut self, name: &str, dims: &[usize], tensor: &Tensor) -> String {
         let data_type = match tensor.dtype {
             DType::F32 => FLOAT,
             DType::F16 => FLOAT16,
@@ -244,9 +209,7 @@ impl Emitter<'_> {
             return name.to_owned();
         }
         let cast = format!("{name}.f32");
-        if self.constants.insert(cast.clone()) {
-            self.write("Cast", &cast, &[name], &[("to", Attribute::Int(FLOAT))]);
-        }
+        self.write("Cast", &cast, &[name], &[("to", Attribute::Int(FLOAT))]);
         cast
     }
 
@@ -265,9 +228,7 @@ impl Emitter<'_> {
     /// A `TensorProto` among the initializers, once.
     fn initializer(&mut self, name: &str, dims: &[usize], data_type: i64, bytes: &[u8]) {
         if self.constants.insert(name.to_owned()) {
-            let tensor = dims
-                .iter()
-                .fold(Message::default(), |tensor, &dim| tensor.int(1, dim as i64));
+            let tensor = dims.iter().fold(Message::default(), |tensor, &dim| tensor.int(1, dim as i64));
             self.append(5, &tensor.int(2, data_type).text(8, name).slice(9, bytes));
         }
     }

@@ -31,24 +31,13 @@ pub(super) enum Rearrangement {
 impl Layout {
     /// An `[N, C, H, W]` value as it is.
     pub fn plain(shape: [usize; 4]) -> Self {
-        let axes = shape.iter().enumerate().map(|(axis, &size)| Factor {
-            axis,
-            stride: 1,
-            size,
-        });
-        Self {
-            axes: axes
-                .map(|factor| if factor.size == 1 { vec![] } else { vec![factor] })
-                .collect(),
-        }
+        let axes = shape.iter().enumerate().map(|(axis, &size)| Factor { axis, stride: 1, size });
+        Self { axes: axes.map(|factor| if factor.size == 1 { vec![] } else { vec![factor] }).collect() }
     }
 
     /// The length of each axis.
     pub fn sizes(&self) -> Vec<usize> {
-        self.axes
-            .iter()
-            .map(|factors| factors.iter().map(|factor| factor.size).product())
-            .collect()
+        self.axes.iter().map(|factors| factors.iter().map(|factor| factor.size).product()).collect()
     }
 
     /// The same samples in axes of other sizes; `None` where an axis would not consist of whole factors.
@@ -65,18 +54,8 @@ impl Layout {
                     append(&mut axis, factor);
                 } else if missing != 0 && factor.size.is_multiple_of(missing) {
                     let inner = factor.size / missing;
-                    append(
-                        &mut axis,
-                        Factor {
-                            stride: factor.stride * inner,
-                            size: missing,
-                            ..factor
-                        },
-                    );
-                    left.push(Factor {
-                        size: inner,
-                        ..factor
-                    });
+                    append(&mut axis, Factor { stride: factor.stride * inner, size: missing, ..factor });
+                    left.push(Factor { size: inner, ..factor });
                     missing = 1;
                 } else {
                     return None;
@@ -94,9 +73,7 @@ impl Layout {
         if !sorted.iter().copied().eq(0..self.axes.len()) {
             return None;
         }
-        Some(Self {
-            axes: order.iter().map(|&axis| self.axes[axis].clone()).collect(),
-        })
+        Some(Self { axes: order.iter().map(|&axis| self.axes[axis].clone()).collect() })
     }
 
     /// Which rearrangement of an `[N, C, H, W]` value of this shape it is.
@@ -117,13 +94,9 @@ impl Layout {
                     .map(|order| Rearrangement::Unshuffle { factor, order })
                     .to_vec()
             }
-            false => vec![Rearrangement::Shuffle {
-                factor: height / shape[2],
-            }],
+            false => vec![Rearrangement::Shuffle { factor: height / shape[2] }],
         };
-        candidates
-            .into_iter()
-            .find(|candidate| candidate.layout(shape).as_ref() == Some(self))
+        candidates.into_iter().find(|candidate| candidate.layout(shape).as_ref() == Some(self))
     }
 }
 
@@ -145,10 +118,7 @@ impl Rearrangement {
             }
             Self::Shuffle { factor } => {
                 let split = [batch, channels / factor / factor, factor, factor, height, width];
-                plain
-                    .reshape(&split)?
-                    .transpose(&[0, 1, 4, 2, 5, 3])?
-                    .reshape(&sizes)
+                plain.reshape(&split)?.transpose(&[0, 1, 4, 2, 5, 3])?.reshape(&sizes)
             }
         }
     }
@@ -197,10 +167,7 @@ mod tests {
         let plain = Layout::plain(SHAPE);
         let split = plain.reshape(&[3, 2, 4, 2, 6]).unwrap();
         assert_ne!(split, plain);
-        assert_eq!(
-            split.reshape(&SHAPE).unwrap().rearrangement(SHAPE),
-            Some(Rearrangement::None)
-        );
+        assert_eq!(split.reshape(&SHAPE).unwrap().rearrangement(SHAPE), Some(Rearrangement::None));
     }
 
     #[test]
@@ -211,10 +178,7 @@ mod tests {
             ([0, 3, 5, 1, 2, 4], ChannelOrder::PositionFirst),
         ] {
             let layout = split.transpose(&perm).unwrap().reshape(&[1, 12, 4, 6]).unwrap();
-            assert_eq!(
-                layout.rearrangement(SHAPE),
-                Some(Rearrangement::Unshuffle { factor: 2, order })
-            );
+            assert_eq!(layout.rearrangement(SHAPE), Some(Rearrangement::Unshuffle { factor: 2, order }));
         }
     }
 
@@ -223,11 +187,7 @@ mod tests {
         let split = Layout::plain(SHAPE).reshape(&[1, 3, 4, 2, 6, 2]).unwrap();
         for perm in [[0, 1, 5, 3, 2, 4], [0, 1, 3, 5, 4, 2], [0, 1, 2, 3, 4, 5]] {
             let layout = split.transpose(&perm).unwrap().reshape(&[1, 12, 4, 6]);
-            assert_eq!(
-                layout.and_then(|layout| layout.rearrangement(SHAPE)),
-                None,
-                "{perm:?}"
-            );
+            assert_eq!(layout.and_then(|layout| layout.rearrangement(SHAPE)), None, "{perm:?}");
         }
     }
 
@@ -235,37 +195,20 @@ mod tests {
     fn pixel_shuffle_is_recognised() {
         let shape = [1, 12, 4, 6];
         let split = Layout::plain(shape).reshape(&[1, 3, 2, 2, 4, 6]).unwrap();
-        let layout = split
-            .transpose(&[0, 1, 4, 2, 5, 3])
-            .unwrap()
-            .reshape(&[1, 3, 8, 12])
-            .unwrap();
-        assert_eq!(
-            layout.rearrangement(shape),
-            Some(Rearrangement::Shuffle { factor: 2 })
-        );
+        let layout = split.transpose(&[0, 1, 4, 2, 5, 3]).unwrap().reshape(&[1, 3, 8, 12]).unwrap();
+        assert_eq!(layout.rearrangement(shape), Some(Rearrangement::Shuffle { factor: 2 }));
     }
 
     #[test]
     fn impossible_requests_are_none() {
         let plain = Layout::plain(SHAPE);
-        for sizes in [
-            &[1, 3, 8, 11][..],
-            &[1, 3, 8],
-            &[1, 3, 8, 12, 2],
-            &[0, 3, 8, 12],
-            &[7, 41],
-        ] {
+        for sizes in [&[1, 3, 8, 11][..], &[1, 3, 8], &[1, 3, 8, 12, 2], &[0, 3, 8, 12], &[7, 41]] {
             assert_eq!(plain.reshape(sizes), None, "{sizes:?}");
         }
         assert_eq!(plain.transpose(&[0, 1, 2]), None);
         assert_eq!(plain.transpose(&[0, 1, 2, 2]), None);
         assert_eq!(
-            Rearrangement::Unshuffle {
-                factor: 5,
-                order: ChannelOrder::ChannelFirst
-            }
-            .layout(SHAPE),
+            Rearrangement::Unshuffle { factor: 5, order: ChannelOrder::ChannelFirst }.layout(SHAPE),
             None
         );
         assert_eq!(Rearrangement::Shuffle { factor: 0 }.layout(SHAPE), None);

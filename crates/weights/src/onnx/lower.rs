@@ -25,19 +25,12 @@ const PROBE_SIZE: [usize; 2] = [96, 160];
 /// An error that names the first node that no RRDB or compact network has.
 pub(super) fn lower(graph: &proto::Graph<'_>) -> Result<Graph, WeightsError> {
     if graph.has_sparse_initializers {
-        let site = Site {
-            kind: "sparse initializer".to_owned(),
-            ..Site::default()
-        };
-        return Err(foreign(&site, "dense weights"));
+        return Err(foreign(&named_site("sparse initializer", ""), "dense weights"));
     }
     let mut lowering = Lowering::default();
     for tensor in &graph.initializers {
         require_inline(tensor)?;
-        let constant = Constant {
-            tensor,
-            dims: dims(tensor)?,
-        };
+        let constant = Constant { tensor, dims: dims(tensor)? };
         lowering.define(tensor.name, Binding::Constant(constant), "the initializers")?;
     }
     lowering.picture(graph)?;
@@ -80,16 +73,11 @@ impl<'a> Step<'_, 'a> {
     }
 
     fn attribute(&self, name: &str) -> Option<&proto::Attribute<'a>> {
-        self.node
-            .attributes
-            .iter()
-            .find(|attribute| attribute.name == name)
+        self.node.attributes.iter().find(|attribute| attribute.name == name)
     }
 
     fn int(&self, name: &str, default: i64) -> i64 {
-        self.attribute(name)
-            .and_then(|attribute| attribute.int)
-            .unwrap_or(default)
+        self.attribute(name).and_then(|attribute| attribute.int).unwrap_or(default)
     }
 
     fn ints(&self, name: &str) -> Option<&[i64]> {
@@ -102,11 +90,7 @@ impl<'a> Step<'_, 'a> {
 
     /// Input `index`, unless it is left out.
     fn input(&self, index: usize) -> Option<&'a str> {
-        self.node
-            .inputs
-            .get(index)
-            .copied()
-            .filter(|name| !name.is_empty())
+        self.node.inputs.get(index).copied().filter(|name| !name.is_empty())
     }
 }
 
@@ -146,61 +130,26 @@ impl<'g, 'a> Lowering<'g, 'a> {
     fn define(&mut self, name: &'a str, binding: Binding<'g, 'a>, item: &str) -> Result<(), WeightsError> {
         match self.bindings.insert(name, binding) {
             None => Ok(()),
-            Some(_) => Err(malformed(
-                item,
-                "a value of a new name",
-                format!("`{}` once more", shorten(name)),
-            )),
+            Some(_) => {
+                Err(malformed(item, "a value of a new name", format!("`{}` once more", shorten(name))))
+            }
         }
     }
 
     /// Makes the graph's one input that is no initializer the picture.
     fn picture(&mut self, graph: &proto::Graph<'a>) -> Result<(), WeightsError> {
-        let mut inputs = graph
-            .inputs
-            .iter()
-            .filter(|port| !self.bindings.contains_key(port.name));
+        let is_initializer = |port: &&proto::Port<'a>| self.bindings.contains_key(port.name);
+        let mut inputs = graph.inputs.iter().filter(|port| !is_initializer(port));
         let (Some(input), None) = (inputs.next(), inputs.next()) else {
-            let site = Site {
-                kind: "graph".to_owned(),
-                ..Site::default()
-            };
-            return Err(foreign(&site, "one input, the picture"));
+            return Err(foreign(&named_site("graph", ""), "one input, the picture"));
         };
-        let site = Site {
-            kind: "input".to_owned(),
-            name: shorten(input.name),
-            ..Site::default()
-        };
-        let declared = |index: usize| {
-            let size = input
-                .dims
-                .get(index)
-                .copied()
-                .flatten()
-                .and_then(|size| usize::try_from(size).ok());
-            size.filter(|&size| size > 0)
-        };
-        if input.dims.len() != 4 {
-            return Err(foreign(
-                &site,
-                "a shape of four dimensions, batch, channels, height and width",
-            ));
-        }
-        let channels = declared(1).ok_or_else(|| foreign(&site, "a declared number of channels"))?;
-        let size = PROBE_SIZE;
-        let shape = [
-            declared(0).unwrap_or(1),
-            channels,
-            declared(2).unwrap_or(size[0]),
-            declared(3).unwrap_or(size[1]),
-        ];
+        let site = named_site("input", input.name);
+        let shape = picture_shape(&input.dims).ok_or_else(|| {
+            foreign(&site, "a shape of batch, channels, height and width, the channels being a number")
+        })?;
         let value = self.push(&site, Op::Picture, shape)?;
-        let feature = Feature {
-            value,
-            layout: Layout::plain(shape),
-        };
-        self.define(input.name, Binding::Feature(feature), "the inputs")
+        let layout = Layout::plain(shape);
+        self.define(input.name, Binding::Feature(Feature { value, layout }), "the inputs")
     }
 
     fn push(&mut self, site: &Site, op: Op, shape: [usize; 4]) -> Result<ValueId, WeightsError> {
@@ -235,11 +184,7 @@ impl<'g, 'a> Lowering<'g, 'a> {
 
     fn binding(&self, step: &Step<'_, 'a>, index: usize) -> Result<&Binding<'g, 'a>, WeightsError> {
         let name = step.input(index).ok_or_else(|| {
-            malformed(
-                &step.site.to_string(),
-                format!("an input {index}"),
-                "none".to_owned(),
-            )
+            malformed(&step.site.to_string(), format!("an input {index}"), "none".to_owned())
         })?;
         self.bindings.get(name).ok_or_else(|| {
             malformed(
@@ -257,10 +202,9 @@ impl<'g, 'a> Lowering<'g, 'a> {
         };
         let shape = self.shapes[value];
         let rearrangement = layout.rearrangement(shape);
-        let (Some(rearrangement), Some(new_shape)) = (
-            rearrangement,
-            rearrangement.and_then(|rearrangement| rearrangement.shape(shape)),
-        ) else {
+        let (Some(rearrangement), Some(new_shape)) =
+            (rearrangement, rearrangement.and_then(|rearrangement| rearrangement.shape(shape)))
+        else {
             return Err(step.foreign("an input rearranged as pixel shuffle or unshuffle do, or not at all"));
         };
         let input = value;
@@ -281,10 +225,7 @@ impl<'g, 'a> Lowering<'g, 'a> {
             Binding::Numbers(numbers) => Ok(Some(numbers.clone())),
             Binding::Constant(constant) => {
                 let numbers = to_numbers(constant.tensor)?;
-                Ok(numbers.map(|numbers| Numbers {
-                    is_scalar: constant.dims.is_empty(),
-                    ..numbers
-                }))
+                Ok(numbers.map(|numbers| Numbers { is_scalar: constant.dims.is_empty(), ..numbers }))
             }
             Binding::Feature(_) => Ok(None),
         }
@@ -318,25 +259,34 @@ impl<'g, 'a> Lowering<'g, 'a> {
     }
 
     fn finish(mut self, graph: &proto::Graph<'a>) -> Result<Graph, WeightsError> {
-        let site = Site {
-            kind: "graph".to_owned(),
-            ..Site::default()
-        };
         let [output] = &graph.outputs[..] else {
-            return Err(foreign(&site, "one output"));
+            return Err(foreign(&named_site("graph", ""), "one output"));
         };
-        let node = proto::Node {
-            inputs: vec![output.name],
-            ..proto::Node::default()
-        };
-        let site = Site {
-            kind: "output".to_owned(),
-            name: shorten(output.name),
-            ..Site::default()
-        };
+        let node = proto::Node { inputs: vec![output.name], ..proto::Node::default() };
+        let site = named_site("output", output.name);
         self.graph.output = self.feature(&Step { site, node: &node }, 0)?;
         Ok(self.graph)
     }
+}
+
+/// The shape that is followed for an input of these declared dimensions.
+fn picture_shape(dims: &[Option<i64>]) -> Option<[usize; 4]> {
+    let declared = |dim: Option<i64>| dim.and_then(|dim| usize::try_from(dim).ok()).filter(|&dim| dim > 0);
+    let [batch, channels, height, width] = *dims else {
+        return None;
+    };
+    let [probe_height, probe_width] = PROBE_SIZE;
+    Some([
+        declared(batch).unwrap_or(1),
+        declared(channels)?,
+        declared(height).unwrap_or(probe_height),
+        declared(width).unwrap_or(probe_width),
+    ])
+}
+
+/// A part of the graph that is no node.
+fn named_site(kind: &str, name: &str) -> Site {
+    Site { kind: kind.to_owned(), name: shorten(name), place: String::new() }
 }
 
 /// The operation with its domain, where that is not ONNX's own.

@@ -81,15 +81,9 @@ fn parse_graph<'a>(bytes: &'a [u8], budget: &mut ItemBudget) -> Result<Graph<'a>
         let (number, value) = field?;
         match number {
             1 => graph.nodes.push(parse_node(value.bytes("a node")?, budget)?),
-            5 => graph
-                .initializers
-                .push(parse_tensor(value.bytes("an initializer")?, budget)?),
-            11 => graph
-                .inputs
-                .push(parse_port(value.bytes("a graph input")?, budget)?),
-            12 => graph
-                .outputs
-                .push(parse_port(value.bytes("a graph output")?, budget)?),
+            5 => graph.initializers.push(parse_tensor(value.bytes("an initializer")?, budget)?),
+            11 => graph.inputs.push(parse_port(value.bytes("a graph input")?, budget)?),
+            12 => graph.outputs.push(parse_port(value.bytes("a graph output")?, budget)?),
             15 => graph.has_sparse_initializers = true,
             _ => {}
         }
@@ -106,17 +100,11 @@ fn parse_node<'a>(bytes: &'a [u8], budget: &mut ItemBudget) -> Result<Node<'a>, 
             1 | 2 => {
                 budget.take()?;
                 let name = value.text("a node's input or output")?;
-                if number == 1 {
-                    node.inputs.push(name)
-                } else {
-                    node.outputs.push(name)
-                }
+                if number == 1 { node.inputs.push(name) } else { node.outputs.push(name) }
             }
             3 => node.name = value.text("a node's name")?,
             4 => node.op_type = value.text("a node's op_type")?,
-            5 => node
-                .attributes
-                .push(parse_attribute(value.bytes("an attribute")?, budget)?),
+            5 => node.attributes.push(parse_attribute(value.bytes("an attribute")?, budget)?),
             7 => node.domain = value.text("a node's domain")?,
             _ => {}
         }
@@ -246,11 +234,7 @@ pub(super) fn extend_floats(
     };
     let (chunks, rest) = packed.as_chunks::<4>();
     if !rest.is_empty() {
-        return Err(malformed(
-            "repeated floats",
-            "a multiple of 4 bytes",
-            packed.len().to_string(),
-        ));
+        return Err(malformed("repeated floats", "a multiple of 4 bytes", packed.len().to_string()));
     }
     for chunk in chunks {
         budget.take()?;

@@ -38,10 +38,7 @@ pub(super) enum Values {
 impl Numbers {
     /// A vector of integers.
     pub fn ints(values: Vec<i64>) -> Self {
-        Self {
-            is_scalar: false,
-            values: Values::Ints(values),
-        }
+        Self { is_scalar: false, values: Values::Ints(values) }
     }
 
     /// How many they are.
@@ -71,9 +68,8 @@ impl Numbers {
 
 /// How many elements a tensor says it has.
 fn num_elements(tensor: &proto::Tensor<'_>) -> Result<usize, WeightsError> {
-    let product = tensor.dims.iter().try_fold(1usize, |product, &dim| {
-        product.checked_mul(usize::try_from(dim).ok()?)
-    });
+    let product =
+        tensor.dims.iter().try_fold(1usize, |product, &dim| product.checked_mul(usize::try_from(dim).ok()?));
     product.ok_or_else(|| {
         malformed(
             &item(tensor),
@@ -95,14 +91,8 @@ pub(super) fn require_inline(tensor: &proto::Tensor<'_>) -> Result<(), WeightsEr
     match tensor.is_external {
         false => Ok(()),
         true => {
-            let site = Site {
-                kind: item(tensor),
-                ..Site::default()
-            };
-            Err(foreign(
-                &site,
-                "its data inside the .onnx file, not in another one (external data)",
-            ))
+            let site = Site { kind: item(tensor), ..Site::default() };
+            Err(foreign(&site, "its data inside the .onnx file, not in another one (external data)"))
         }
     }
 }
@@ -156,10 +146,7 @@ fn joined_floats(chunks: &[Value<'_>]) -> Option<Vec<u8>> {
 /// `int32_data` that holds 16-bit floats, as bytes. Each takes a byte of the file or more, so memory is bounded by it.
 fn joined_halves(chunks: &[Value<'_>], elements: usize) -> Option<Vec<u8>> {
     let ints = joined_ints(chunks, elements)?;
-    let halves = ints
-        .into_iter()
-        .map(|value| u16::try_from(value).ok())
-        .collect::<Option<Vec<u16>>>()?;
+    let halves = ints.into_iter().map(|value| u16::try_from(value).ok()).collect::<Option<Vec<u16>>>()?;
     Some(halves.into_iter().flat_map(u16::to_le_bytes).collect())
 }
 
@@ -187,42 +174,30 @@ pub(super) fn to_numbers(tensor: &proto::Tensor<'_>) -> Result<Option<Numbers>, 
         return Ok(None);
     }
     require_inline(tensor)?;
-    let values = match tensor.data_type {
-        INT64 => match tensor.raw {
-            Some(raw) => Some(Values::Ints(
-                raw.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b)).collect(),
-            )),
-            None => joined_ints(&tensor.int64s, elements).map(Values::Ints),
-        },
-        INT32 => match tensor.raw {
-            Some(raw) => Some(Values::Ints(
-                raw.as_chunks()
-                    .0
-                    .iter()
-                    .map(|b| i64::from(i32::from_le_bytes(*b)))
-                    .collect(),
-            )),
-            None => joined_ints(&tensor.int32s, elements).map(Values::Ints),
-        },
-        DOUBLE => tensor
-            .raw
-            .map(|raw| Values::Floats(raw.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect())),
-        FLOAT | FLOAT16 | BFLOAT16 => {
+    let values = match (tensor.data_type, tensor.raw) {
+        (INT64, Some(raw)) => Some(Values::Ints(elements_of(raw, i64::from_le_bytes))),
+        (INT64, None) => joined_ints(&tensor.int64s, elements).map(Values::Ints),
+        (INT32, Some(raw)) => Some(Values::Ints(elements_of(raw, |b| i64::from(i32::from_le_bytes(b))))),
+        (INT32, None) => joined_ints(&tensor.int32s, elements).map(Values::Ints),
+        (DOUBLE, Some(raw)) => Some(Values::Floats(elements_of(raw, f64::from_le_bytes))),
+        (FLOAT | FLOAT16 | BFLOAT16, _) => {
             let floats = to_weights(tensor, &[elements])?.to_f32();
             Some(Values::Floats(floats.into_iter().map(f64::from).collect()))
         }
         _ => None,
     };
-    let numbers = values.map(|values| Numbers {
-        is_scalar: tensor.dims.is_empty(),
-        values,
-    });
+    let is_scalar = tensor.dims.is_empty();
+    let numbers = values.map(|values| Numbers { is_scalar, values });
     match numbers {
-        Some(numbers) if numbers.len() != elements => Err(malformed(
-            &item(tensor),
-            format!("{elements} elements"),
-            numbers.len().to_string(),
-        )),
+        Some(numbers) if numbers.len() != elements => {
+            let found = numbers.len().to_string();
+            Err(malformed(&item(tensor), format!("{elements} elements"), found))
+        }
         other => Ok(other),
     }
+}
+
+/// The whole elements of `raw_data`.
+fn elements_of<T, const N: usize>(raw: &[u8], convert: impl Fn([u8; N]) -> T) -> Vec<T> {
+    raw.as_chunks::<N>().0.iter().map(|bytes| convert(*bytes)).collect()
 }

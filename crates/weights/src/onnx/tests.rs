@@ -8,10 +8,7 @@ use crate::graph::samples::{Sample, assert_weights, golden, mangled, samples};
 use crate::{DType, Family};
 
 fn sample(name: &str) -> Sample {
-    samples(DType::F32)
-        .into_iter()
-        .find(|sample| sample.name == name)
-        .expect("a known sample")
+    samples(DType::F32).into_iter().find(|sample| sample.name == name).expect("a known sample")
 }
 
 fn file(name: &str) -> Vec<u8> {
@@ -23,54 +20,35 @@ fn file(name: &str) -> Vec<u8> {
 fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let mut result = bytes.to_vec();
-    let places: Vec<usize> = bytes
-        .windows(from.len())
-        .enumerate()
-        .filter(|(_, w)| *w == from)
-        .map(|(place, _)| place)
-        .collect();
+    let places: Vec<usize> =
+        bytes.windows(from.len()).enumerate().filter(|(_, w)| *w == from).map(|(place, _)| place).collect();
     assert!(!places.is_empty(), "{from:?} is not in the file");
-    places
-        .iter()
-        .for_each(|&place| result[place..place + to.len()].copy_from_slice(to));
+    places.iter().for_each(|&place| result[place..place + to.len()].copy_from_slice(to));
     result
 }
 
 /// A model of the given nodes between `input`, a picture of three channels, and `output`.
 fn model(nodes: &[Message], initializers: &[Message]) -> Vec<u8> {
-    let dims = [1, 3, 8, 12].iter().fold(Message::default(), |shape, &dim| {
-        shape.message(1, &Message::default().int(1, dim))
-    });
+    let dims = [1, 3, 8, 12]
+        .iter()
+        .fold(Message::default(), |shape, &dim| shape.message(1, &Message::default().int(1, dim)));
     let tensor_type = Message::default().int(1, 1).message(2, &dims);
     let port = |name: &str| {
-        Message::default()
-            .text(1, name)
-            .message(2, &Message::default().message(1, &tensor_type))
+        Message::default().text(1, name).message(2, &Message::default().message(1, &tensor_type))
     };
-    let graph = nodes
-        .iter()
-        .fold(Message::default(), |graph, node| graph.message(1, node));
-    let graph = initializers
-        .iter()
-        .fold(graph, |graph, tensor| graph.message(5, tensor));
+    let graph = nodes.iter().fold(Message::default(), |graph, node| graph.message(1, node));
+    let graph = initializers.iter().fold(graph, |graph, tensor| graph.message(5, tensor));
     let graph = graph.message(11, &port("input")).message(12, &port("output"));
     Message::default().int(1, 8).message(7, &graph).into_bytes()
 }
 
 fn node(op_type: &str, inputs: &[&str], output: &str) -> Message {
-    let node = inputs
-        .iter()
-        .fold(Message::default(), |node, input| node.text(1, input));
-    node.text(2, output)
-        .text(3, &format!("the {op_type}"))
-        .text(4, op_type)
+    let node = inputs.iter().fold(Message::default(), |node, input| node.text(1, input));
+    node.text(2, output).text(3, &format!("the {op_type}")).text(4, op_type)
 }
 
 fn tensor(name: &str, dims: &[i64], data_type: i64) -> Message {
-    dims.iter()
-        .fold(Message::default(), |tensor, &dim| tensor.int(1, dim))
-        .int(2, data_type)
-        .text(8, name)
+    dims.iter().fold(Message::default(), |tensor, &dim| tensor.int(1, dim)).int(2, data_type).text(8, name)
 }
 
 #[test]
@@ -90,14 +68,7 @@ fn files_by_exporters_are_read() {
     // The f16 fixture's weights are given as it holds them, so every value is exact.
     for (name, family, scale, unshuffle, channels, dtype) in [
         ("rrdb_x4_opset11", Family::Rrdb, 4, 1, 3, DType::F32),
-        (
-            "rrdb_x2_unshuffle_opset17_dynamic",
-            Family::Rrdb,
-            2,
-            2,
-            3,
-            DType::F32,
-        ),
+        ("rrdb_x2_unshuffle_opset17_dynamic", Family::Rrdb, 2, 2, 3, DType::F32),
         ("rrdb_gray_x1_half_opset13", Family::Rrdb, 1, 1, 1, DType::F16),
         ("rrdb_x3_dynamo", Family::Rrdb, 3, 1, 3, DType::F32),
         ("esrgan_plus_x4_opset13", Family::EsrganPlus, 4, 1, 3, DType::F32),
@@ -105,16 +76,8 @@ fn files_by_exporters_are_read() {
     ] {
         let path = golden(&format!("onnx/{name}.onnx"));
         let (spec, weights) = read(&std::fs::read(&path).unwrap()).unwrap_or_else(|e| panic!("{name}: {e}"));
-        assert_eq!(
-            (spec.family(), spec.scale(), spec.unshuffle()),
-            (family, scale, unshuffle),
-            "{name}"
-        );
-        assert_eq!(
-            (spec.in_channels(), spec.out_channels()),
-            (channels, channels),
-            "{name}"
-        );
+        assert_eq!((spec.family(), spec.scale(), spec.unshuffle()), (family, scale, unshuffle), "{name}");
+        assert_eq!((spec.in_channels(), spec.out_channels()), (channels, channels), "{name}");
         assert!(weights.iter().all(|(_, tensor)| tensor.dtype == dtype), "{name}");
         assert_weights(&weights, &path.with_extension("npz"), 0.0);
     }
@@ -122,21 +85,11 @@ fn files_by_exporters_are_read() {
 
 #[test]
 fn the_first_foreign_node_is_named() {
-    let foreign = model(
-        &[
-            node("LayerNormalization", &["input"], "x"),
-            node("Softmax", &["x"], "output"),
-        ],
-        &[],
-    );
+    let foreign =
+        model(&[node("LayerNormalization", &["input"], "x"), node("Softmax", &["x"], "output")], &[]);
     let error = read(&foreign).unwrap_err();
     assert_eq!(error.kind(), Kind::Unsupported);
-    assert!(
-        error
-            .to_string()
-            .contains("LayerNormalization `the LayerNormalization` (node 0)"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("LayerNormalization `the LayerNormalization` (node 0)"), "{error}");
     let domain = model(&[node("Conv", &["input"], "output").text(7, "com.acme")], &[]);
     let message = read(&domain).unwrap_err().to_string();
     assert!(message.contains("com.acme.Conv"), "{message}");
@@ -151,20 +104,14 @@ fn a_changed_operation_is_foreign() {
         (b"nearest\xA0", b"linears\xA0", "Resize `enlarge1`"),
         (b"asymmetric", b"symmetrica", "Resize `enlarge1`"),
         (b"floor", b"ceils", "Resize `enlarge1`"),
-        (
-            &0.2f32.to_le_bytes(),
-            &0.3f32.to_le_bytes(),
-            "body.0.rdb1.conv1.lrelu",
-        ),
+        (&0.2f32.to_le_bytes(), &0.3f32.to_le_bytes(), "body.0.rdb1.conv1.lrelu"),
     ] {
         let message = read(&replaced(&x4, from, to)).unwrap_err().to_string();
         assert!(message.contains(culprit), "{message}");
     }
     let compact = file("compact x4");
-    for (from, to, culprit) in [
-        (b"CRD", b"DCR", "DepthToSpace `shuffle`"),
-        (b"Add", b"Sub", "Sub `output`"),
-    ] {
+    for (from, to, culprit) in [(b"CRD", b"DCR", "DepthToSpace `shuffle`"), (b"Add", b"Sub", "Sub `output`")]
+    {
         let message = read(&replaced(&compact, from, to)).unwrap_err().to_string();
         assert!(message.contains(culprit), "{message}");
     }
@@ -172,10 +119,7 @@ fn a_changed_operation_is_foreign() {
 
 #[test]
 fn data_in_other_files_is_refused() {
-    for external in [
-        tensor("w", &[1], 1).int(14, 1),
-        tensor("w", &[1], 1).message(13, &Message::default()),
-    ] {
+    for external in [tensor("w", &[1], 1).int(14, 1), tensor("w", &[1], 1).message(13, &Message::default())] {
         let error = read(&model(&[], &[external])).unwrap_err();
         assert_eq!(error.kind(), Kind::Unsupported);
         assert!(
@@ -191,10 +135,7 @@ fn weights_of_other_types_are_refused() {
     let int8 = tensor("w", &[4, 3, 3, 3], 3).slice(9, &[0; 108]);
     let error = read(&model(std::slice::from_ref(&conv), &[int8])).unwrap_err();
     assert!(matches!(error, WeightsError::ElementType { .. }), "{error}");
-    let computed = [
-        node("Add", &["w", "input"], "sum"),
-        node("Conv", &["input", "sum"], "output"),
-    ];
+    let computed = [node("Add", &["w", "input"], "sum"), node("Conv", &["input", "sum"], "output")];
     let weights = tensor("w", &[1, 3, 8, 12], 1).slice(9, &[0; 4 * 3 * 8 * 12]);
     assert!(read(&model(&computed, &[weights])).is_err());
 }
@@ -205,15 +146,9 @@ fn weights_may_be_given_as_float_data() {
     let halves: Vec<u8> = (0..9).collect();
     for (tensor, dtype) in [
         (tensor("w", &[1, 1, 3, 3], 1).slice(4, &values), DType::F32),
-        (
-            (0..9).fold(tensor("w", &[1, 1, 3, 3], 1), |t, v| t.float(4, v as f32)),
-            DType::F32,
-        ),
+        ((0..9).fold(tensor("w", &[1, 1, 3, 3], 1), |t, v| t.float(4, v as f32)), DType::F32),
         (tensor("w", &[1, 1, 3, 3], 10).slice(5, &halves), DType::F16),
-        (
-            (0..9).fold(tensor("w", &[1, 1, 3, 3], 16), |t, v| t.int(5, v)),
-            DType::BF16,
-        ),
+        ((0..9).fold(tensor("w", &[1, 1, 3, 3], 16), |t, v| t.int(5, v)), DType::BF16),
     ] {
         let bytes = model(&[], &[tensor]);
         let graph = proto::parse_model(&bytes).unwrap().unwrap();
@@ -231,57 +166,24 @@ fn weights_may_be_given_as_float_data() {
 fn tensors_that_lie_are_malformed() {
     let conv = node("Conv", &["input", "w"], "output");
     for (lie, what) in [
-        (
-            tensor("w", &[4, 3, 3, 3], 1).slice(9, &[0; 431]),
-            "a byte too few",
-        ),
-        (
-            tensor("w", &[4, 3, 3, 3], 1).slice(9, &[0; 436]),
-            "an element too many",
-        ),
+        (tensor("w", &[4, 3, 3, 3], 1).slice(9, &[0; 431]), "a byte too few"),
+        (tensor("w", &[4, 3, 3, 3], 1).slice(9, &[0; 436]), "an element too many"),
         (tensor("w", &[4, 3, 3, 3], 1), "no data"),
-        (
-            tensor("w", &[4, 3, 3, 3], 1).slice(4, &[0; 5]),
-            "floats of odd length",
-        ),
-        (
-            tensor("w", &[4, 3, 3, 3], 10).slice(5, &[0xFF; 11]),
-            "a cut varint",
-        ),
-        (
-            tensor("w", &[4, 3, 3, 3], 10).slice(5, &[0; 109]),
-            "a half too many",
-        ),
-        (
-            tensor("w", &[i64::MAX, 3, 3, 3], 1).slice(9, &[0; 432]),
-            "a giant dimension",
-        ),
-        (
-            tensor("w", &[1 << 31, 1 << 31, 3, 3], 1).slice(9, &[0; 432]),
-            "a product beyond 64 bits",
-        ),
-        (
-            tensor("w", &[-4, 3, 3, 3], 1).slice(9, &[0; 432]),
-            "a negative dimension",
-        ),
+        (tensor("w", &[4, 3, 3, 3], 1).slice(4, &[0; 5]), "floats of odd length"),
+        (tensor("w", &[4, 3, 3, 3], 10).slice(5, &[0xFF; 11]), "a cut varint"),
+        (tensor("w", &[4, 3, 3, 3], 10).slice(5, &[0; 109]), "a half too many"),
+        (tensor("w", &[i64::MAX, 3, 3, 3], 1).slice(9, &[0; 432]), "a giant dimension"),
+        (tensor("w", &[1 << 31, 1 << 31, 3, 3], 1).slice(9, &[0; 432]), "a product beyond 64 bits"),
+        (tensor("w", &[-4, 3, 3, 3], 1).slice(9, &[0; 432]), "a negative dimension"),
         (tensor("w", &[1; 9], 1).slice(9, &[0; 4]), "nine dimensions"),
     ] {
         let error = read(&model(std::slice::from_ref(&conv), &[lie])).expect_err(what);
         assert_eq!(error.kind(), Kind::Malformed, "{what}: {error}");
     }
-    for dims in [
-        &[4, 3, 3][..],
-        &[4, 3, 5, 5],
-        &[4, 3, 3, 1],
-        &[4, 4, 3, 3],
-        &[0, 3, 3, 3],
-    ] {
+    for dims in [&[4, 3, 3][..], &[4, 3, 5, 5], &[4, 3, 3, 1], &[4, 4, 3, 3], &[0, 3, 3, 3]] {
         let elements = dims.iter().product::<i64>() as usize;
         let odd = tensor("w", dims, 1).slice(9, &vec![0; 4 * elements]);
-        assert!(
-            read(&model(std::slice::from_ref(&conv), &[odd])).is_err(),
-            "{dims:?}"
-        );
+        assert!(read(&model(std::slice::from_ref(&conv), &[odd])).is_err(), "{dims:?}");
     }
 }
 
@@ -293,21 +195,12 @@ fn cycles_and_names_used_twice_are_malformed() {
         node("Identity", &["b"], "output"),
     ];
     let error = read(&model(&cyclic, &[])).unwrap_err();
-    assert!(
-        error.to_string().contains("`b`") && error.kind() == Kind::Malformed,
-        "{error}"
-    );
-    let twice = [
-        node("Identity", &["input"], "a"),
-        node("Identity", &["input"], "a"),
-    ];
+    assert!(error.to_string().contains("`b`") && error.kind() == Kind::Malformed, "{error}");
+    let twice = [node("Identity", &["input"], "a"), node("Identity", &["input"], "a")];
     let error = read(&model(&twice, &[])).unwrap_err();
     assert!(error.to_string().contains("`a` once more"), "{error}");
     let initializers = [tensor("w", &[0], 1), tensor("w", &[0], 1)];
-    assert_eq!(
-        read(&model(&[], &initializers)).unwrap_err().kind(),
-        Kind::Malformed
-    );
+    assert_eq!(read(&model(&[], &initializers)).unwrap_err().kind(), Kind::Malformed);
     let itself = [node("Identity", &["output"], "output")];
     assert_eq!(read(&model(&itself, &[])).unwrap_err().kind(), Kind::Malformed);
 }
@@ -330,15 +223,10 @@ fn deep_nesting_is_not_followed() {
     let mut attribute = Message::default().text(1, "then_branch");
     for _ in 0..2000 {
         let node = Message::default().text(4, "If").message(5, &attribute);
-        attribute = Message::default()
-            .text(1, "then_branch")
-            .message(6, &Message::default().message(1, &node));
+        attribute =
+            Message::default().text(1, "then_branch").message(6, &Message::default().message(1, &node));
     }
-    let deep = Message::default()
-        .text(1, "input")
-        .text(2, "output")
-        .text(4, "If")
-        .message(5, &attribute);
+    let deep = Message::default().text(1, "input").text(2, "output").text(4, "If").message(5, &attribute);
     let message = read(&model(&[deep], &[])).unwrap_err().to_string();
     assert!(message.contains("If (node 0)"), "{message}");
 }
@@ -378,13 +266,9 @@ fn a_graph_without_a_picture_is_refused() {
 fn shape_arithmetic_that_fails_is_refused() {
     let constant = |name: &str, value: i64| tensor(name, &[1], 7).slice(9, &value.to_le_bytes());
     let constants = [constant("zero", 0), constant("far", i64::MAX)];
-    for (op_type, other) in [
-        ("Div", "zero"),
-        ("Gather", "far"),
-        ("Mul", "far"),
-        ("Add", "input"),
-        ("Concat", "far"),
-    ] {
+    for (op_type, other) in
+        [("Div", "zero"), ("Gather", "far"), ("Mul", "far"), ("Add", "input"), ("Concat", "far")]
+    {
         let nodes = [
             node("Shape", &["input"], "shape"),
             node(op_type, &["shape", other], "size"),
@@ -393,24 +277,15 @@ fn shape_arithmetic_that_fails_is_refused() {
         let error = read(&model(&nodes, &constants)).expect_err(op_type);
         assert!(error.to_string().contains(op_type), "{op_type}: {error}");
     }
-    let nodes = [
-        node("Unsqueeze", &["input", "far"], "a"),
-        node("Identity", &["a"], "output"),
-    ];
+    let nodes = [node("Unsqueeze", &["input", "far"], "a"), node("Identity", &["a"], "output")];
     assert!(read(&model(&nodes, &constants)).is_err());
 }
 
 #[test]
 fn mangled_files_are_errors_or_whole_models() {
     let mut accepted = 0;
-    let fixtures = [
-        "onnx/rrdb_x2_unshuffle_opset17_dynamic.onnx",
-        "onnx/compact_x2_opset9_dynamic.onnx",
-    ];
-    let mut files: Vec<Vec<u8>> = fixtures
-        .iter()
-        .map(|path| std::fs::read(golden(path)).unwrap())
-        .collect();
+    let fixtures = ["onnx/rrdb_x2_unshuffle_opset17_dynamic.onnx", "onnx/compact_x2_opset9_dynamic.onnx"];
+    let mut files: Vec<Vec<u8>> = fixtures.iter().map(|path| std::fs::read(golden(path)).unwrap()).collect();
     files.extend(["plus x2 unshuffle", "compact x4"].map(file));
     for (bytes, seed) in files.iter().zip(21..) {
         for mangled in mangled(bytes, 500, seed) {
@@ -420,8 +295,5 @@ fn mangled_files_are_errors_or_whole_models() {
             }
         }
     }
-    assert!(
-        accepted > 0 && accepted < 3000,
-        "{accepted} of 4000 mangled files were accepted"
-    );
+    assert!(accepted > 0 && accepted < 3000, "{accepted} of 4000 mangled files were accepted");
 }

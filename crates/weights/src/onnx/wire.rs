@@ -123,11 +123,7 @@ impl<'a> Iterator for Fields<'a> {
             self.bytes = &[];
         }
         Some(field.ok_or_else(|| {
-            malformed(
-                self.what,
-                "a protocol buffers field",
-                format!("none {left} bytes before its end"),
-            )
+            malformed(self.what, "a protocol buffers field", format!("none {left} bytes before its end"))
         }))
     }
 }
@@ -200,14 +196,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let inner = Message::default().int(1, -1).int(2, 300);
-        let bytes = Message::default()
-            .text(1, "näme")
-            .float(2, 0.2)
-            .message(15, &inner)
-            .into_bytes();
-        let fields: Vec<_> = Fields::new(&bytes, "a message")
-            .map(|field| field.unwrap())
-            .collect();
+        let bytes = Message::default().text(1, "näme").float(2, 0.2).message(15, &inner).into_bytes();
+        let fields: Vec<_> = Fields::new(&bytes, "a message").map(|field| field.unwrap()).collect();
         assert_eq!(fields.len(), 3);
         assert_eq!(fields[0].1.text("name").unwrap(), "näme");
         assert_eq!(fields[1], (2, Value::Fixed32(0.2f32.to_le_bytes())));
@@ -225,15 +215,10 @@ mod tests {
             (&[0x08][..], "no value"),
             (&[0x02, 0][..], "field number 0"),
             (
-                &[
-                    0x08, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
-                ][..],
+                &[0x08, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF][..],
                 "an endless varint",
             ),
-            (
-                &[0x0A, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x01][..],
-                "a length of 2^64 - 1",
-            ),
+            (&[0x0A, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x01][..], "a length of 2^64 - 1"),
         ] {
             let mut fields = Fields::new(bytes, "a message");
             assert!(fields.next().unwrap().is_err(), "{what}");

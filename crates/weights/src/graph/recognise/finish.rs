@@ -32,10 +32,8 @@ impl Recogniser {
         }
         let (unshuffle, order) = self.unshuffle.unwrap_or((1, ChannelOrder::ChannelFirst));
         self.upsampling.truncate(self.upconvs);
-        let enlargement = self
-            .upsampling
-            .iter()
-            .fold(1usize, |product, &factor| product.saturating_mul(factor));
+        let enlargement =
+            self.upsampling.iter().fold(1usize, |product, &factor| product.saturating_mul(factor));
         let spec = ModelSpec::new(SpecParts {
             family: if is_plus { Family::EsrganPlus } else { Family::Rrdb },
             scale: enlargement / unshuffle,
@@ -121,19 +119,15 @@ fn named(spec: ModelSpec, slots: BTreeMap<Slot, Filling>) -> Result<Recognised, 
         };
         if value.shape != expected {
             let shape = value.shape;
-            return Err(foreign(
-                &site,
-                &format!("`{tensor}` of shape {expected:?}, not {shape:?}"),
-            ));
+            return Err(foreign(&site, &format!("`{tensor}` of shape {expected:?}, not {shape:?}")));
         }
         weights.insert(tensor, value);
         last = site;
     }
     match found.pop_first() {
-        Some((tensor, (site, _))) => Err(foreign(
-            &site,
-            &format!("only layers that lead to the output, not `{tensor}`"),
-        )),
+        Some((tensor, (site, _))) => {
+            Err(foreign(&site, &format!("only layers that lead to the output, not `{tensor}`")))
+        }
         None => Ok(Recognised { spec, weights }),
     }
 }

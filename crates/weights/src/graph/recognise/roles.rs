@@ -4,7 +4,7 @@ use super::super::Site;
 use crate::Tensor;
 
 /// What a value is, in the terms of the network. Dense blocks count from 0 through all RRDBs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Role {
     Picture,
     Unshuffled,

@@ -14,32 +14,21 @@ impl<'g, 'a> Lowering<'g, 'a> {
         shape: [usize; 4],
     ) -> Result<Binding<'g, 'a>, WeightsError> {
         let value = self.push(&step.site, op, shape)?;
-        Ok(Binding::Feature(Feature {
-            value,
-            layout: Layout::plain(shape),
-        }))
+        Ok(Binding::Feature(Feature { value, layout: Layout::plain(shape) }))
     }
 
     pub(super) fn concat(&mut self, step: &Step<'g, 'a>) -> Result<Binding<'g, 'a>, WeightsError> {
         let count = step.node.inputs.len();
         let axis = step.int("axis", 1);
         if !matches!(self.binding(step, 0)?, Binding::Feature(_)) {
-            let parts = (0..count)
-                .map(|index| self.known_numbers(step, index))
-                .collect::<Result<Vec<_>, _>>()?;
-            let joined = if axis == 0 || axis == -1 {
-                super::super::arithmetic::concatenate(&parts)
-            } else {
-                None
-            };
-            return joined
-                .map(Binding::Numbers)
-                .ok_or_else(|| step.foreign("shapes, one after the other"));
+            let parts =
+                (0..count).map(|index| self.known_numbers(step, index)).collect::<Result<Vec<_>, _>>()?;
+            let joined =
+                if axis == 0 || axis == -1 { super::super::arithmetic::concatenate(&parts) } else { None };
+            return joined.map(Binding::Numbers).ok_or_else(|| step.foreign("shapes, one after the other"));
         }
         step.require(axis == 1 || axis == -3, "concatenation of channels (axis 1)")?;
-        let inputs = (0..count)
-            .map(|index| self.feature(step, index))
-            .collect::<Result<Vec<_>, _>>()?;
+        let inputs = (0..count).map(|index| self.feature(step, index)).collect::<Result<Vec<_>, _>>()?;
         let mut shape = self.shapes[inputs[0]];
         for &input in &inputs[1..] {
             let [batch, channels, height, width] = self.shapes[input];
@@ -80,14 +69,7 @@ impl<'g, 'a> Lowering<'g, 'a> {
         };
         let input = self.feature(step, feature)?;
         let shape = self.shapes[input];
-        self.emit(
-            step,
-            Op::Scale {
-                input,
-                factor: factor as f32,
-            },
-            shape,
-        )
+        self.emit(step, Op::Scale { input, factor: factor as f32 }, shape)
     }
 
     pub(super) fn conv(&mut self, step: &Step<'g, 'a>) -> Result<Binding<'g, 'a>, WeightsError> {
@@ -100,48 +82,18 @@ impl<'g, 'a> Lowering<'g, 'a> {
         let [outputs, inputs, height, width] = weight.shape[..] else {
             return Err(step.foreign("weights of four dimensions"));
         };
-        step.require(
-            height == width && (height == 3 || height == 1),
-            "a kernel of 3x3 or 1x1",
-        )?;
-        let kernel = height as i64;
-        let shape = self.shapes[input];
-        step.require(
-            shape[1] == inputs,
-            "weights for as many channels as its input has",
-        )?;
-        step.require(step.int("group", 1) == 1, "one group")?;
-        let all = |name: &str, value: i64| {
-            step.ints(name)
-                .is_none_or(|ints| ints.iter().all(|&int| int == value))
-        };
-        step.require(
-            all("kernel_shape", kernel),
-            "a kernel_shape as its weights have it",
-        )?;
-        step.require(
-            all("strides", 1) && all("dilations", 1),
-            "stride 1 and dilation 1",
-        )?;
-        let keeps_size = match step.text("auto_pad") {
-            Some(b"SAME_UPPER" | b"SAME_LOWER") => true,
-            None | Some(b"NOTSET") => match step.ints("pads") {
-                Some(pads) => pads.len() == 4 && pads.iter().all(|&pad| pad == kernel / 2),
-                None => kernel == 1,
-            },
-            Some(_) => kernel == 1,
-        };
-        step.require(keeps_size, "zero padding that keeps the size")?;
-        let shape = [shape[0], outputs, shape[2], shape[3]];
-        self.emit(step, Op::Convolve { input, weight, bias }, shape)
+        let is_known = height == width && (height == 3 || height == 1);
+        step.require(is_known, "a kernel of 3x3 or 1x1")?;
+        require_plain_convolution(step, height as i64)?;
+        let [batch, channels, height, width] = self.shapes[input];
+        step.require(channels == inputs, "weights for as many channels as its input has")?;
+        let op = Op::Convolve { input, weight, bias };
+        self.emit(step, op, [batch, outputs, height, width])
     }
 
     pub(super) fn leaky_relu(&mut self, step: &Step<'g, 'a>) -> Result<Binding<'g, 'a>, WeightsError> {
         let input = self.feature(step, 0)?;
-        let slope = step
-            .attribute("alpha")
-            .and_then(|attribute| attribute.float)
-            .unwrap_or(0.01);
+        let slope = step.attribute("alpha").and_then(|attribute| attribute.float).unwrap_or(0.01);
         let shape = self.shapes[input];
         self.emit(step, Op::LeakyRelu { input, slope }, shape)
     }
@@ -163,15 +115,9 @@ impl<'g, 'a> Lowering<'g, 'a> {
         let mode = step.text("mode").unwrap_or(b"nearest");
         step.require(mode == b"nearest", "nearest-neighbour enlargement")?;
         let factor = self.whole_factor(step, shape)?;
-        step.require(
-            repeats_pixels(step, factor),
-            "nearest neighbours that repeat every pixel",
-        )?;
+        step.require(repeats_pixels(step, factor), "nearest neighbours that repeat every pixel")?;
         match factor {
-            1 => Ok(Binding::Feature(Feature {
-                value: input,
-                layout: Layout::plain(shape),
-            })),
+            1 => Ok(Binding::Feature(Feature { value: input, layout: Layout::plain(shape) })),
             _ => {
                 let shape = [shape[0], shape[1], shape[2] * factor, shape[3] * factor];
                 self.emit(step, Op::Enlarge { input, factor }, shape)
@@ -195,11 +141,7 @@ impl<'g, 'a> Lowering<'g, 'a> {
             scales = attribute.floats.iter().map(|&scale| f64::from(scale)).collect();
         }
         if scales.is_empty() {
-            scales = numbers(3)?
-                .iter()
-                .zip(shape)
-                .map(|(size, old)| size / old as f64)
-                .collect();
+            scales = numbers(3)?.iter().zip(shape).map(|(size, old)| size / old as f64).collect();
         }
         match scales[..] {
             [1.0, 1.0, vertical, horizontal]
@@ -222,10 +164,7 @@ impl<'g, 'a> Lowering<'g, 'a> {
         let is_ours = step.text("mode") == Some(b"CRD") || new_shape[1] == 1;
         step.require(is_ours, "PyTorch's order of channels (mode CRD)")?;
         match factor {
-            1 => Ok(Binding::Feature(Feature {
-                value: input,
-                layout: Layout::plain(shape),
-            })),
+            1 => Ok(Binding::Feature(Feature { value: input, layout: Layout::plain(shape) })),
             _ => self.emit(step, Op::Shuffle { input, factor }, new_shape),
         }
     }
@@ -240,14 +179,30 @@ impl<'g, 'a> Lowering<'g, 'a> {
     }
 }
 
+/// Refuses a convolution that skips pixels, or whose padding does not keep the size.
+fn require_plain_convolution(step: &Step<'_, '_>, kernel: i64) -> Result<(), WeightsError> {
+    let all =
+        |name: &str, value: i64| step.ints(name).is_none_or(|ints| ints.iter().all(|&int| int == value));
+    step.require(step.int("group", 1) == 1, "one group")?;
+    step.require(all("kernel_shape", kernel), "a kernel_shape as its weights have it")?;
+    step.require(all("strides", 1) && all("dilations", 1), "stride 1 and dilation 1")?;
+    let keeps_size = match step.text("auto_pad") {
+        Some(b"SAME_UPPER" | b"SAME_LOWER") => true,
+        None | Some(b"NOTSET") => match step.ints("pads") {
+            Some(pads) => pads.len() == 4 && pads.iter().all(|&pad| pad == kernel / 2),
+            None => kernel == 1,
+        },
+        Some(_) => kernel == 1,
+    };
+    step.require(keeps_size, "zero padding that keeps the size")
+}
+
 /// Whether a `Resize` by this factor repeats every pixel, whatever its rules for coordinates and rounding are.
 fn repeats_pixels(step: &Step<'_, '_>, factor: usize) -> bool {
     if step.node.op_type == "Upsample" || step.node.inputs.len() == 2 {
         return true; // before opset 11: floor(x / factor)
     }
-    let coordinates = step
-        .text("coordinate_transformation_mode")
-        .unwrap_or(b"half_pixel");
+    let coordinates = step.text("coordinate_transformation_mode").unwrap_or(b"half_pixel");
     let rounding = step.text("nearest_mode").unwrap_or(b"round_prefer_floor");
     let scale = factor as f64;
     (0..4 * factor).all(|target| {

@@ -15,10 +15,7 @@ impl<'g, 'a> Lowering<'g, 'a> {
         };
         let values = match (attribute.name, &attribute.tensor, attribute.float, attribute.int) {
             ("value", Some(tensor), _, _) => {
-                return Ok(Binding::Constant(Constant {
-                    tensor,
-                    dims: dims(tensor)?,
-                }));
+                return Ok(Binding::Constant(Constant { tensor, dims: dims(tensor)? }));
             }
             ("value_float", _, Some(value), _) => Values::Floats(vec![f64::from(value)]),
             ("value_int", _, _, Some(value)) => Values::Ints(vec![value]),
@@ -64,11 +61,7 @@ impl<'g, 'a> Lowering<'g, 'a> {
         };
         let sizes = sizes.into_iter().map(|size| size as i64).collect();
         let (start, end) = (step.int("start", 0), step.int("end", i64::MAX));
-        Ok(Binding::Numbers(arithmetic::slice(
-            &Numbers::ints(sizes),
-            start,
-            end,
-        )))
+        Ok(Binding::Numbers(arithmetic::slice(&Numbers::ints(sizes), start, end)))
     }
 
     pub(super) fn arithmetic(&mut self, step: &Step<'g, 'a>) -> Result<Binding<'g, 'a>, WeightsError> {
@@ -120,19 +113,12 @@ impl<'g, 'a> Lowering<'g, 'a> {
                 Ok(Binding::Feature(Feature { layout, ..feature }))
             }
             Binding::Constant(constant) => {
-                step.require(
-                    step.node.op_type != "Transpose",
-                    "weights as they are, not transposed",
-                )?;
+                step.require(step.node.op_type != "Transpose", "weights as they are, not transposed")?;
                 let dims = self.new_sizes(step, &constant.dims)?;
                 Ok(Binding::Constant(Constant { dims, ..constant }))
             }
             Binding::Numbers(numbers) => {
-                let sizes = if numbers.is_scalar {
-                    vec![]
-                } else {
-                    vec![numbers.len()]
-                };
+                let sizes = if numbers.is_scalar { vec![] } else { vec![numbers.len()] };
                 let is_scalar = match self.new_sizes(step, &sizes)?.len() {
                     0 => true,
                     1 => false,
@@ -158,24 +144,14 @@ impl<'g, 'a> Lowering<'g, 'a> {
     /// The sizes after `Reshape`, `Unsqueeze` or `Squeeze`.
     fn new_sizes(&self, step: &Step<'g, 'a>, sizes: &[usize]) -> Result<Vec<usize>, WeightsError> {
         let refusal = || {
-            malformed(
-                &step.site.to_string(),
-                "a shape of as many elements",
-                format!("another for {sizes:?}"),
-            )
+            malformed(&step.site.to_string(), "a shape of as many elements", format!("another for {sizes:?}"))
         };
         // An input since opset 13 (`Reshape`: 5), an attribute before.
-        let attribute = if step.node.op_type == "Reshape" {
-            "shape"
-        } else {
-            "axes"
-        };
+        let attribute = if step.node.op_type == "Reshape" { "shape" } else { "axes" };
         let argument = match (step.input(1), step.ints(attribute)) {
-            (Some(_), _) => self
-                .known_numbers(step, 1)?
-                .as_ints()
-                .map(<[i64]>::to_vec)
-                .ok_or_else(refusal)?,
+            (Some(_), _) => {
+                self.known_numbers(step, 1)?.as_ints().map(<[i64]>::to_vec).ok_or_else(refusal)?
+            }
             (None, Some(values)) => values.to_vec(),
             (None, None) => return Err(step.foreign("named axes")),
         };
@@ -185,9 +161,7 @@ impl<'g, 'a> Lowering<'g, 'a> {
             "Unsqueeze" => unsqueezed(sizes, &argument),
             _ => squeezed(sizes, &argument),
         };
-        result
-            .filter(|result| product(result).is_some())
-            .ok_or_else(refusal)
+        result.filter(|result| product(result).is_some()).ok_or_else(refusal)
     }
 }
 
@@ -199,29 +173,18 @@ fn unsqueezed(sizes: &[usize], axes: &[i64]) -> Option<Vec<usize>> {
         .map(|&axis| from_end(axis, rank).filter(|&axis| axis < rank))
         .collect::<Option<Vec<_>>>()?;
     let mut old = sizes.iter().copied();
-    let result: Option<Vec<usize>> = (0..rank)
-        .map(|axis| if axes.contains(&axis) { Some(1) } else { old.next() })
-        .collect();
+    let result: Option<Vec<usize>> =
+        (0..rank).map(|axis| if axes.contains(&axis) { Some(1) } else { old.next() }).collect();
     result.filter(|_| old.next().is_none())
 }
 
 /// `sizes` without the axes of length 1 at `axes`.
 fn squeezed(sizes: &[usize], axes: &[i64]) -> Option<Vec<usize>> {
-    let axes = axes
-        .iter()
-        .map(|&axis| from_end(axis, sizes.len()))
-        .collect::<Option<Vec<_>>>()?;
+    let axes = axes.iter().map(|&axis| from_end(axis, sizes.len())).collect::<Option<Vec<_>>>()?;
     if axes.iter().any(|&axis| sizes.get(axis) != Some(&1)) {
         return None;
     }
-    Some(
-        sizes
-            .iter()
-            .enumerate()
-            .filter(|(axis, _)| !axes.contains(axis))
-            .map(|(_, &size)| size)
-            .collect(),
-    )
+    Some(sizes.iter().enumerate().filter(|(axis, _)| !axes.contains(axis)).map(|(_, &size)| size).collect())
 }
 
 #[cfg(test)]
