@@ -5,6 +5,7 @@ use esrgan_core::{Classify, Kind};
 use super::wire::Message;
 use super::*;
 use crate::graph::samples::{Sample, assert_weights, golden, mangled, samples};
+use crate::graph::{ChannelOrder, Op};
 use crate::{DType, Family};
 
 fn sample(name: &str) -> Sample {
@@ -115,6 +116,38 @@ fn a_changed_operation_is_foreign() {
         let message = read(&replaced(&compact, from, to)).unwrap_err().to_string();
         assert!(message.contains(culprit), "{message}");
     }
+}
+
+#[test]
+fn space_to_depth_is_read_as_pixel_unshuffle() {
+    let sample = sample("unshuffle x2");
+    let mut graph = build(&sample.spec, &sample.weights).unwrap();
+    for node in &mut graph.nodes {
+        if let Op::Unshuffle { order, .. } = &mut node.op {
+            *order = ChannelOrder::PositionFirst;
+        }
+    }
+    let (spec, weights) = read(&emit::emit(&sample.spec, &graph)).unwrap();
+    assert_eq!(spec, sample.spec);
+    let changed = sample.weights.iter().filter(|(name, tensor)| weights.get(name) != Some(tensor));
+    assert_eq!(changed.map(|(name, _)| name).collect::<Vec<_>>(), ["conv_first.weight"]);
+}
+
+#[test]
+fn an_enlargement_may_be_worded_otherwise() {
+    // half_pixel with the default rounding repeats pixels too; with floor it shifts them.
+    let x4 = replaced(&file("x4"), b"asymmetric", b"half_pixel");
+    assert!(read(&x4).unwrap_err().to_string().contains("Resize `enlarge1`"));
+    let (spec, _) = read(&replaced(&x4, b"nearest_mode", b"ignored_mode")).unwrap();
+    assert_eq!(spec.scale(), 4);
+    // A size instead of factors: of the 8x12 picture, three times as large.
+    let sizes: Vec<u8> = [1i64, 3, 24, 36].iter().flat_map(|size| size.to_le_bytes()).collect();
+    let bytes = model(
+        &[node("Resize", &["input", "", "", "sizes"], "output")],
+        &[tensor("sizes", &[4], 7).slice(9, &sizes)],
+    );
+    let graph = lower::lower(&proto::parse_model(&bytes).unwrap().unwrap()).unwrap();
+    assert!(matches!(graph.nodes[1].op, Op::Enlarge { input: 0, factor: 3 }));
 }
 
 #[test]
@@ -242,7 +275,7 @@ fn a_shared_tensor_is_read_once() {
         .nodes
         .iter()
         .filter_map(|node| match &node.op {
-            crate::graph::Op::Convolve { weight, .. } => Some(weight.bytes().as_ptr()),
+            Op::Convolve { weight, .. } => Some(weight.bytes().as_ptr()),
             _ => None,
         })
         .collect();
@@ -279,6 +312,12 @@ fn shape_arithmetic_that_fails_is_refused() {
     }
     let nodes = [node("Unsqueeze", &["input", "far"], "a"), node("Identity", &["a"], "output")];
     assert!(read(&model(&nodes, &constants)).is_err());
+    // Each step would be cheap, but axes without end are not.
+    let name = |index: usize| if index == 0 { "input".to_owned() } else { format!("v{index}") };
+    let deeper = |index: usize| node("Unsqueeze", &[&name(index), "zero"], &name(index + 1));
+    let nodes: Vec<Message> = (0..5).map(deeper).collect();
+    let message = read(&model(&nodes, &constants)).unwrap_err().to_string();
+    assert!(message.contains("Unsqueeze") && message.contains("node 4"), "{message}");
 }
 
 #[test]

@@ -7,6 +7,9 @@ use super::{Binding, Constant, Feature, Lowering, Step, dims};
 use crate::WeightsError;
 use crate::graph::malformed;
 
+/// Axes of a value at most; pixel unshuffle needs six on its way.
+const MAX_AXES: usize = 8;
+
 impl<'g, 'a> Lowering<'g, 'a> {
     pub(super) fn constant(&mut self, step: &Step<'g, 'a>) -> Result<Binding<'g, 'a>, WeightsError> {
         let refusal = || step.foreign("a tensor or a number as its value");
@@ -161,7 +164,8 @@ impl<'g, 'a> Lowering<'g, 'a> {
             "Unsqueeze" => unsqueezed(sizes, &argument),
             _ => squeezed(sizes, &argument),
         };
-        result.filter(|result| product(result).is_some()).ok_or_else(refusal)
+        let is_possible = |sizes: &Vec<usize>| sizes.len() <= MAX_AXES && product(sizes).is_some();
+        result.filter(is_possible).ok_or_else(refusal)
     }
 }
 
