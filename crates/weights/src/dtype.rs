@@ -33,9 +33,7 @@ impl DType {
 
     /// The type of a name that [`DType::name`] gives.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::F32, Self::F16, Self::BF16]
-            .into_iter()
-            .find(|dtype| dtype.name() == name)
+        [Self::F32, Self::F16, Self::BF16].into_iter().find(|dtype| dtype.name() == name)
     }
 
     /// The narrowest type that holds every value of both.
@@ -121,11 +119,7 @@ mod tests {
             let (low, high) = (f16_to_f32(bits), f16_to_f32(bits + 1));
             let middle = (low + high) / 2.0;
             let even = bits + (bits & 1);
-            let cases = [
-                (middle.next_down(), bits),
-                (middle, even),
-                (middle.next_up(), bits + 1),
-            ];
+            let cases = [(middle.next_down(), bits), (middle, even), (middle.next_up(), bits + 1)];
             for (value, expected) in cases {
                 assert_eq!(f32_to_f16(value), expected, "{value:e}");
                 assert_eq!(f32_to_f16(-value), expected | 0x8000, "-{value:e}");

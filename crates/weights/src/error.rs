@@ -6,6 +6,7 @@ use esrgan_core::{Classify, Kind};
 
 use crate::dtype::DType;
 use crate::model::KeyLayout;
+use crate::text::shown;
 
 /// Problems with tensors that a message lists; the rest is counted.
 const LISTED_PROBLEMS: usize = 5;
@@ -50,22 +51,22 @@ pub enum WeightsError {
     },
     /// A pickle names something that is neither a tensor nor a plain container. Nothing was run.
     #[error(
-        "the pickle asks for `{global}` at byte {offset}, which no weights need: refused, nothing was run"
+        "the pickle asks for `{global}` at byte {offset} of the file, which no weights need: refused, nothing was run"
     )]
     ForbiddenGlobal {
         /// The thing's full name, such as `posix.system`.
         global: String,
-        /// Where in the pickle it is named.
+        /// Where in the file it is named.
         offset: u64,
     },
     /// A pickle has an instruction that no weights need. Nothing was run.
     #[error(
-        "the pickle has the instruction {opcode} at byte {offset}, which no weights need: refused, nothing was run"
+        "the pickle has the instruction {opcode} at byte {offset} of the file, which no weights need: refused, nothing was run"
     )]
     ForbiddenOpcode {
         /// The instruction's name, or its number where it has none.
         opcode: String,
-        /// Where in the pickle it stands.
+        /// Where in the file it stands.
         offset: u64,
     },
     /// More of something than the limits allow.
@@ -95,10 +96,7 @@ pub enum WeightsError {
         found: String,
     },
     /// Tensors that are not those of a network of a known family.
-    #[error(
-        "not a network that can be read; nearest is the layout {nearest}: {}",
-        list(problems)
-    )]
+    #[error("not a network that can be read; nearest is the layout {nearest}: {}", list(problems))]
     Tensors {
         /// The layout with the fewest problems.
         nearest: KeyLayout,
@@ -151,7 +149,7 @@ pub enum WeightsError {
         /// The element's place in C order.
         index: usize,
         /// Its value.
-        value: f32,
+        value: f64,
         /// The type asked for.
         dtype: DType,
     },
@@ -173,7 +171,7 @@ pub enum TensorProblem {
     Missing {
         /// Its name in the file's layout.
         key: String,
-        /// The shape that it should have.
+        /// The shape that it should have; empty where that follows from other missing tensors.
         shape: Vec<usize>,
     },
     /// It has another shape than the rest of the network asks for.
@@ -182,6 +180,15 @@ pub enum TensorProblem {
         key: String,
         /// The shape that it should have.
         expected: Vec<usize>,
+        /// The shape that it has.
+        found: Vec<usize>,
+    },
+    /// It has another number of dimensions than its kind of layer.
+    Rank {
+        /// Its name in the file's layout.
+        key: String,
+        /// The number of dimensions that it should have.
+        expected: usize,
         /// The shape that it has.
         found: Vec<usize>,
     },
@@ -196,28 +203,31 @@ impl TensorProblem {
     /// The tensor's name in the file's layout.
     pub fn key(&self) -> &str {
         match self {
-            Self::Missing { key, .. } | Self::Shape { key, .. } | Self::Unexpected { key } => key,
+            Self::Missing { key, .. }
+            | Self::Shape { key, .. }
+            | Self::Rank { key, .. }
+            | Self::Unexpected { key } => key,
         }
     }
 }
 
 impl std::fmt::Display for TensorProblem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let key = shown(self.key());
         match self {
-            Self::Missing { key, shape } if shape.is_empty() => write!(f, "`{key}` is missing"),
-            Self::Missing { key, shape } => write!(f, "`{key}` {shape:?} is missing"),
-            Self::Shape { key, expected, found } => write!(f, "`{key}` is {found:?} instead of {expected:?}"),
-            Self::Unexpected { key } => write!(f, "`{key}` belongs to no such network"),
+            Self::Missing { shape, .. } if shape.is_empty() => write!(f, "`{key}` is missing"),
+            Self::Missing { shape, .. } => write!(f, "`{key}` {shape:?} is missing"),
+            Self::Shape { expected, found, .. } => write!(f, "`{key}` is {found:?} instead of {expected:?}"),
+            Self::Rank { expected, found, .. } => {
+                write!(f, "`{key}` is {found:?} instead of {expected}-dimensional")
+            }
+            Self::Unexpected { .. } => write!(f, "`{key}` belongs to no such network"),
         }
     }
 }
 
 fn list(problems: &[TensorProblem]) -> String {
-    let listed: Vec<String> = problems
-        .iter()
-        .take(LISTED_PROBLEMS)
-        .map(ToString::to_string)
-        .collect();
+    let listed: Vec<String> = problems.iter().take(LISTED_PROBLEMS).map(ToString::to_string).collect();
     match problems.len().saturating_sub(LISTED_PROBLEMS) {
         0 => listed.join(", "),
         more => format!("{}, and {more} more", listed.join(", ")),
@@ -229,10 +239,7 @@ impl WeightsError {
     pub(crate) fn in_file(self, path: &Path) -> Self {
         match self {
             Self::File { .. } | Self::Io { .. } => self,
-            problem => Self::File {
-                path: path.to_owned(),
-                problem: Box::new(problem),
-            },
+            problem => Self::File { path: path.to_owned(), problem: Box::new(problem) },
         }
     }
 

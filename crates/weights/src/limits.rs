@@ -30,7 +30,6 @@ impl Limits {
     ///
     /// Views that repeat elements (stride 0) would let a tiny file ask for any amount of memory.
     pub(crate) fn max_total_bytes_for(&self, file_bytes: u64) -> u64 {
-        self.max_total_bytes
-            .min(file_bytes.saturating_mul(4).saturating_add(16 << 20))
+        self.max_total_bytes.min(file_bytes.saturating_mul(4).saturating_add(16 << 20))
     }
 }

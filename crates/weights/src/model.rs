@@ -124,10 +124,7 @@ impl Model {
         let mut ordered = WeightMap::new();
         for (name, shape) in &expected {
             match weights.get(name) {
-                None => problems.push(TensorProblem::Missing {
-                    key: name.clone(),
-                    shape: shape.clone(),
-                }),
+                None => problems.push(TensorProblem::Missing { key: name.clone(), shape: shape.clone() }),
                 Some(tensor) if tensor.shape != *shape => problems.push(TensorProblem::Shape {
                     key: name.clone(),
                     expected: shape.clone(),
@@ -138,29 +135,15 @@ impl Model {
                 }
             }
         }
-        let foreign = weights
-            .iter()
-            .map(|(name, _)| name)
-            .filter(|name| ordered.get(name).is_none());
+        let foreign = weights.iter().map(|(name, _)| name).filter(|name| ordered.get(name).is_none());
         let foreign = foreign.filter(|name| !problems.iter().any(|problem| problem.key() == *name));
-        let foreign: Vec<_> = foreign
-            .map(|name| TensorProblem::Unexpected { key: name.to_owned() })
-            .collect();
+        let foreign: Vec<_> =
+            foreign.map(|name| TensorProblem::Unexpected { key: name.to_owned() }).collect();
         problems.extend(foreign);
         if !problems.is_empty() {
-            return Err(WeightsError::Tensors {
-                nearest: origin.key_layout,
-                problems,
-            });
+            return Err(WeightsError::Tensors { nearest: origin.key_layout, problems });
         }
-        origin.parameters = ordered
-            .iter()
-            .map(|(_, tensor)| tensor.num_elements() as u64)
-            .sum();
-        Ok(Self {
-            spec,
-            weights: ordered,
-            origin,
-        })
+        origin.parameters = ordered.iter().map(|(_, tensor)| tensor.num_elements() as u64).sum();
+        Ok(Self { spec, weights: ordered, origin })
     }
 }

@@ -95,19 +95,9 @@ impl ModelSpec {
         within("blocks", parts.num_blocks, usize::from(!is_compact), MAX_BLOCKS)?;
         within("scale", parts.scale, 1, MAX_SCALE)?;
         if is_compact {
-            within(
-                "growth channels of a compact network",
-                parts.growth_channels,
-                0,
-                0,
-            )?;
+            within("growth channels of a compact network", parts.growth_channels, 0, 0)?;
             within("unshuffle of a compact network", parts.unshuffle, 1, 1)?;
-            within(
-                "upsampling convolutions of a compact network",
-                parts.upsampling.len(),
-                0,
-                0,
-            )?;
+            within("upsampling convolutions of a compact network", parts.upsampling.len(), 0, 0)?;
             // The picture is added to the result, channel by channel.
             within(
                 "output channels of a compact network",
@@ -123,11 +113,7 @@ impl ModelSpec {
         }
         if parts.activation != Activation::LeakyRelu {
             let (field, expected) = ("activation of an RRDB network", "LeakyRelu".to_owned());
-            return Err(WeightsError::Spec {
-                field,
-                expected,
-                found: format!("{:?}", parts.activation),
-            });
+            return Err(WeightsError::Spec { field, expected, found: format!("{:?}", parts.activation) });
         }
         // 16 * 4: the largest scale after the largest unshuffle; each factor is at least 2.
         within("upsampling convolutions", parts.upsampling.len(), 0, 6)?;
@@ -136,10 +122,7 @@ impl ModelSpec {
         }
         let enlargement: usize = parts.upsampling.iter().product();
         if enlargement != parts.scale * parts.unshuffle {
-            let expected = format!(
-                "{} (the upsampling) / {} (the unshuffle)",
-                enlargement, parts.unshuffle
-            );
+            let expected = format!("{} (the upsampling) / {} (the unshuffle)", enlargement, parts.unshuffle);
             return Err(refusal("scale", expected, parts.scale));
         }
         Ok(Self { parts })
@@ -245,16 +228,11 @@ impl ModelSpec {
             let inputs = if index == 0 { self.in_channels() } else { features };
             list.convolution(&format!("body.{}", 2 * index), features, inputs);
             if self.activation() == Activation::PRelu {
-                list.0
-                    .push((format!("body.{}.weight", 2 * index + 1), vec![features]));
+                list.0.push((format!("body.{}.weight", 2 * index + 1), vec![features]));
             }
         }
         let outputs = self.out_channels() * self.scale() * self.scale();
-        list.convolution(
-            &format!("body.{}", 2 * (self.num_blocks() + 1)),
-            outputs,
-            features,
-        );
+        list.convolution(&format!("body.{}", 2 * (self.num_blocks() + 1)), outputs, features);
     }
 }
 
@@ -264,8 +242,7 @@ struct TensorList(Vec<(String, Vec<usize>)>);
 
 impl TensorList {
     fn convolution(&mut self, name: &str, outputs: usize, inputs: usize) {
-        self.0
-            .push((format!("{name}.weight"), vec![outputs, inputs, 3, 3]));
+        self.0.push((format!("{name}.weight"), vec![outputs, inputs, 3, 3]));
         self.0.push((format!("{name}.bias"), vec![outputs]));
     }
 }
@@ -279,9 +256,5 @@ fn within(field: &'static str, found: usize, least: usize, most: usize) -> Resul
 }
 
 fn refusal(field: &'static str, expected: impl Into<String>, found: usize) -> WeightsError {
-    WeightsError::Spec {
-        field,
-        expected: expected.into(),
-        found: found.to_string(),
-    }
+    WeightsError::Spec { field, expected: expected.into(), found: found.to_string() }
 }

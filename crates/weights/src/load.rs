@@ -1,0 +1,218 @@
+//! From a path to a checked model, by what the file holds rather than by what it is called.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use esrgan_core::Notice;
+use sha2::{Digest, Sha256};
+
+use crate::error::WeightsError;
+use crate::keys::{self, Shapes};
+use crate::limits::Limits;
+use crate::map::WeightMap;
+use crate::model::{Format, KeyLayout, Model, Origin};
+use crate::spec::{Activation, Family, ModelSpec};
+use crate::state::StateDict;
+use crate::text::shown_bytes;
+use crate::{ncnn, onnx, pth, safetensors};
+
+/// The first word of ncnn's `.param` files.
+const NCNN_MAGIC: &[u8] = b"7767517";
+
+/// How a file is read.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// How much of it is believed.
+    pub limits: Limits,
+    /// The scale, where the file does not say whether it is 2 or 3.
+    pub scale: Option<usize>,
+}
+
+/// Reads a model: `.pth` (either container), `.safetensors`, ncnn (either of its two files), ONNX.
+///
+/// The content decides, not the name; only the other file of ncnn's pair is looked for by name. Nothing in a file is run.
+///
+/// # Errors
+/// [`WeightsError`], which says which file, which part of it, what was expected and what was found.
+pub fn load(path: &Path, options: &LoadOptions) -> Result<Model, WeightsError> {
+    load_any(path, options).map_err(|error| error.in_file(path))
+}
+
+/// What a file turned out to hold.
+struct Contents {
+    spec: ModelSpec,
+    weights: WeightMap,
+    format: Format,
+    layout: KeyLayout,
+    notices: Vec<Notice>,
+    scale_is_ambiguous: bool,
+}
+
+fn load_any(path: &Path, options: &LoadOptions) -> Result<Model, WeightsError> {
+    let limits = &options.limits;
+    if let Some((param, bin)) = ncnn_pair(path)? {
+        let text = read_file(&param, limits.max_header_bytes)?;
+        let weights = read_file(&bin, limits.max_file_bytes)?;
+        let (spec, tensors) = ncnn::read(&text, &weights)?;
+        let contents = graph_contents(spec, tensors, Format::Ncnn, options)?;
+        return model(path, &weights, contents);
+    }
+    let bytes = Arc::new(read_file(path, limits.max_file_bytes)?);
+    let contents = if pth::is_archive(&bytes) || pth::is_pickle(&bytes) {
+        named_contents(pth::read(&bytes, limits)?, Format::Pth, options)?
+    } else if safetensors::is_safetensors(&bytes) {
+        named_contents(safetensors::read(&bytes, limits)?, Format::Safetensors, options)?
+    } else if is_onnx(&bytes) {
+        let (spec, tensors) = onnx::read(&bytes)?;
+        graph_contents(spec, tensors, Format::Onnx, options)?
+    } else {
+        return Err(WeightsError::UnknownFormat { found: beginning(&bytes) });
+    };
+    model(path, &bytes, contents)
+}
+
+/// An ONNX file begins with its format's version, field 1 as a small number.
+fn is_onnx(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x08, 1..=31, ..])
+}
+
+fn beginning(bytes: &[u8]) -> String {
+    match bytes {
+        [] => "an empty file".to_owned(),
+        _ => format!("a file that begins with `{}`", shown_bytes(&bytes[..bytes.len().min(16)])),
+    }
+}
+
+/// Both files of ncnn's pair, where `path` is one of them.
+fn ncnn_pair(path: &Path) -> Result<Option<(PathBuf, PathBuf)>, WeightsError> {
+    if begins_as_param(path)? {
+        return Ok(Some((path.to_owned(), path.with_extension("bin"))));
+    }
+    let param = path.with_extension("param");
+    let is_pair = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("bin")) && param.exists();
+    Ok(if is_pair && begins_as_param(&param)? { Some((param, path.to_owned())) } else { None })
+}
+
+fn begins_as_param(path: &Path) -> Result<bool, WeightsError> {
+    let mut beginning = Vec::new();
+    open(path)?.take(16).read_to_end(&mut beginning).map_err(|source| io_error("read", path, source))?;
+    Ok(beginning.trim_ascii_start().starts_with(NCNN_MAGIC))
+}
+
+fn open(path: &Path) -> Result<File, WeightsError> {
+    File::open(path).map_err(|source| io_error("open", path, source))
+}
+
+fn io_error(action: &'static str, path: &Path, source: std::io::Error) -> WeightsError {
+    WeightsError::Io { action, path: path.to_owned(), source }
+}
+
+/// The whole of a regular file of up to `max_bytes`.
+fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>, WeightsError> {
+    let file = open(path)?;
+    let metadata = file.metadata().map_err(|source| io_error("read", path, source))?;
+    if !metadata.is_file() {
+        return Err(WeightsError::UnknownFormat { found: "no regular file".to_owned() }.in_file(path));
+    }
+    let length = metadata.len();
+    if length > max_bytes {
+        let item = "bytes of the file".to_owned();
+        return Err(WeightsError::Limit { item, limit: max_bytes, found: length }.in_file(path));
+    }
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(length as usize).map_err(|_| {
+        let item = "the file".to_owned();
+        WeightsError::OutOfMemory { item, bytes: length }.in_file(path)
+    })?;
+    file.take(length).read_to_end(&mut bytes).map_err(|source| io_error("read", path, source))?;
+    Ok(bytes)
+}
+
+/// The network that named tensors are.
+fn named_contents(state: StateDict, format: Format, options: &LoadOptions) -> Result<Contents, WeightsError> {
+    let mut state = state.without_prefixes();
+    let shapes: Shapes<'_> =
+        state.tensors.iter().map(|(key, tensor)| (key.as_str(), tensor.shape())).collect();
+    let keys::Recognised { mut spec, layout, mut scale_is_ambiguous } = keys::recognise(&shapes)?;
+    if scale_is_ambiguous {
+        let declared = state.declared_scale.filter(|scale| [2, 3].contains(scale));
+        match options.scale.filter(|scale| [2, 3].contains(scale)).or(declared) {
+            Some(scale) => {
+                spec = with_only_upsampling(&spec, scale)?;
+                scale_is_ambiguous = false;
+            }
+            None => state.notices.push(Notice::new(
+                "the file would be the same for x2 and x3: taken as x2; name the scale if it is 3",
+            )),
+        }
+    }
+    check_scale(&spec, options)?;
+    let stored: std::collections::HashMap<&str, _> =
+        state.tensors.iter().map(|(key, tensor)| (key.as_str(), tensor)).collect();
+    let mut weights = WeightMap::new();
+    let mut narrowed = 0;
+    for (name, _) in spec.tensors() {
+        let key = keys::file_key(layout, &spec, &name);
+        // Recognition has found every one of them.
+        if let Some(tensor) = stored.get(key.as_str()) {
+            narrowed += usize::from(tensor.is_f64());
+            weights.insert(name, tensor.materialise(&key)?);
+        }
+    }
+    if narrowed > 0 {
+        state.notices.push(Notice::new(format!("narrowed {narrowed} tensors from f64 to f32")));
+    }
+    if spec.family() == Family::Compact && spec.activation() == Activation::LeakyRelu {
+        state.notices.push(Notice::new("the activations have no weights: LeakyReLU of slope 0.1 is assumed"));
+    }
+    Ok(Contents { spec, weights, format, layout, notices: state.notices, scale_is_ambiguous })
+}
+
+/// A graph says itself what it is; a scale that the user names must agree.
+fn graph_contents(
+    spec: ModelSpec,
+    weights: WeightMap,
+    format: Format,
+    options: &LoadOptions,
+) -> Result<Contents, WeightsError> {
+    check_scale(&spec, options)?;
+    let layout = if format == Format::Ncnn { KeyLayout::Ncnn } else { KeyLayout::Onnx };
+    Ok(Contents { spec, weights, format, layout, notices: Vec::new(), scale_is_ambiguous: false })
+}
+
+fn check_scale(spec: &ModelSpec, options: &LoadOptions) -> Result<(), WeightsError> {
+    match options.scale {
+        Some(requested) if requested != spec.scale() => {
+            Err(WeightsError::Scale { requested, found: spec.scale() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The same network with one upsampling convolution of another factor.
+fn with_only_upsampling(spec: &ModelSpec, factor: usize) -> Result<ModelSpec, WeightsError> {
+    let mut parts = spec.to_parts();
+    parts.scale = factor;
+    parts.upsampling = vec![factor];
+    ModelSpec::new(parts)
+}
+
+fn model(path: &Path, bytes: &[u8], contents: Contents) -> Result<Model, WeightsError> {
+    let digest = Sha256::digest(bytes);
+    let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let first = contents.weights.iter().next().map(|(_, tensor)| tensor.dtype);
+    let origin = Origin {
+        path: Some(path.to_owned()),
+        format: contents.format,
+        key_layout: contents.layout,
+        dtype: first.unwrap_or(crate::DType::F32),
+        // Model::new counts them.
+        parameters: 0,
+        sha256,
+        notices: contents.notices,
+        scale_is_ambiguous: contents.scale_is_ambiguous,
+    };
+    Model::new(contents.spec, contents.weights, origin)
+}

@@ -1,0 +1,139 @@
+//! From a model to a file of any format.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::atomic::Pending;
+use crate::dtype::DType;
+use crate::error::WeightsError;
+use crate::keys::file_key;
+use crate::map::WeightMap;
+use crate::model::{Format, KeyLayout, Model};
+use crate::spec::Family;
+use crate::tensor::Tensor;
+use crate::{ncnn, onnx, pth, safetensors};
+
+/// How a model is written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SaveOptions {
+    /// How tensors are named in `.pth` and `.safetensors`; `None` keeps the names of the file that the model came from,
+    /// or takes BasicSR's where that had none.
+    pub layout: Option<KeyLayout>,
+    /// How elements are stored; `None` keeps every tensor's type.
+    pub dtype: Option<DType>,
+}
+
+/// Writes a model, in the format of the path's extension: `.pth`, `.safetensors`, `.onnx`, `.param` (and `.bin` beside it).
+///
+/// Files appear complete or not at all; of ncnn's pair the `.bin` appears first.
+///
+/// # Errors
+/// [`WeightsError::Argument`] where format, layout and type do not go together, [`WeightsError::Overflow`] where a weight
+/// does not fit the type, [`WeightsError::Io`].
+pub fn save(model: &Model, path: &Path, options: &SaveOptions) -> Result<(), WeightsError> {
+    let format = format_of(path)?;
+    let weights = cast(&model.weights, options.dtype)?;
+    match format {
+        Format::Pth => {
+            let layout = layout(model, options)?;
+            // Real-ESRGAN and BasicSR look under this key; the older layouts' programs expect a bare dictionary.
+            let wrapper = matches!(layout, KeyLayout::BasicSr | KeyLayout::Compact).then_some("params");
+            Pending::write(path, &pth::write(&named(model, &weights, layout), wrapper)?)?.publish()
+        }
+        Format::Safetensors => {
+            let layout = layout(model, options)?;
+            let metadata = metadata(model, layout);
+            Pending::write(path, &safetensors::write(&named(model, &weights, layout), &metadata))?.publish()
+        }
+        Format::Onnx => {
+            refuse_layout(options, format)?;
+            Pending::write(path, &onnx::write(&model.spec, &weights)?)?.publish()
+        }
+        Format::Ncnn => {
+            refuse_layout(options, format)?;
+            if options.dtype == Some(DType::BF16) {
+                return Err(argument("dtype", "f32 or f16 for ncnn", "bf16"));
+            }
+            let files = ncnn::write(&model.spec, &weights)?;
+            let bin = Pending::write(&path.with_extension("bin"), &files.bin)?;
+            let param = Pending::write(path, files.param.as_ref())?;
+            bin.publish()?;
+            param.publish()
+        }
+    }
+}
+
+fn format_of(path: &Path) -> Result<Format, WeightsError> {
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    match extension.as_str() {
+        "pth" => Ok(Format::Pth),
+        "safetensors" => Ok(Format::Safetensors),
+        "onnx" => Ok(Format::Onnx),
+        "param" => Ok(Format::Ncnn),
+        _ => Err(argument("output", "a name in .safetensors, .pth, .onnx or .param", path.display())),
+    }
+}
+
+fn cast(weights: &WeightMap, dtype: Option<DType>) -> Result<WeightMap, WeightsError> {
+    let Some(dtype) = dtype else { return Ok(weights.clone()) };
+    weights.iter().map(|(name, tensor)| Ok((name.to_owned(), tensor.cast(dtype, name)?))).collect()
+}
+
+fn layout(model: &Model, options: &SaveOptions) -> Result<KeyLayout, WeightsError> {
+    let is_compact = model.spec.family() == Family::Compact;
+    let kept = match model.origin.key_layout {
+        KeyLayout::Ncnn | KeyLayout::Onnx => KeyLayout::BasicSr,
+        layout => layout,
+    };
+    match options.layout.unwrap_or(kept) {
+        KeyLayout::BasicSr | KeyLayout::Compact if is_compact => Ok(KeyLayout::Compact),
+        other if is_compact => Err(argument("layout", "basicsr for a compact network", other)),
+        layout @ (KeyLayout::BasicSr | KeyLayout::RrdbTrunk | KeyLayout::Old) => Ok(layout),
+        other => Err(argument("layout", "basicsr, trunk or old", other)),
+    }
+}
+
+fn refuse_layout(options: &SaveOptions, format: Format) -> Result<(), WeightsError> {
+    match options.layout {
+        Some(layout) => {
+            Err(argument("layout", format!("none for {format}, whose tensors are those of a graph"), layout))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The tensors under their names in a layout.
+fn named(model: &Model, weights: &WeightMap, layout: KeyLayout) -> Vec<(String, Tensor)> {
+    weights.iter().map(|(name, tensor)| (file_key(layout, &model.spec, name), tensor.clone())).collect()
+}
+
+/// What a safetensors file says beside its tensors. `format` is what other programs look for.
+fn metadata(model: &Model, layout: KeyLayout) -> BTreeMap<&'static str, String> {
+    let origin = &model.origin;
+    let mut metadata = BTreeMap::from([
+        ("format", "pt".to_owned()),
+        ("program", format!("esrgan {}", env!("CARGO_PKG_VERSION"))),
+        ("family", model.spec.family().to_string()),
+        ("scale", model.spec.scale().to_string()),
+        ("key_layout", layout.to_string()),
+        ("origin_format", origin.format.to_string()),
+        ("origin_key_layout", origin.key_layout.to_string()),
+        ("origin_dtype", origin.dtype.to_string()),
+    ]);
+    // The name alone: where a file lay is the user's own affair.
+    if let Some(name) = origin.path.as_deref().and_then(Path::file_name) {
+        metadata.insert("origin", name.to_string_lossy().into_owned());
+    }
+    if !origin.sha256.is_empty() {
+        metadata.insert("origin_sha256", origin.sha256.clone());
+    }
+    // A scale that was only assumed is not passed on as known.
+    if origin.scale_is_ambiguous {
+        metadata.remove("scale");
+    }
+    metadata
+}
+
+fn argument(argument: &'static str, expected: impl Into<String>, found: impl ToString) -> WeightsError {
+    WeightsError::Argument { argument, expected: expected.into(), found: found.to_string() }
+}
