@@ -26,13 +26,9 @@ impl std::error::Error for ParseBytesError {}
 /// # Errors
 /// [`ParseBytesError`] where the text is not a non-negative finite number with one of the known units.
 pub fn parse_bytes(text: &str) -> Result<u64, ParseBytesError> {
-    let error = || ParseBytesError {
-        found: text.to_owned(),
-    };
+    let error = || ParseBytesError { found: text.to_owned() };
     let trimmed = text.trim();
-    let digits_end = trimmed
-        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
-        .unwrap_or(trimmed.len());
+    let digits_end = trimmed.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(trimmed.len());
     let (number, unit) = trimmed.split_at(digits_end);
     let number: f64 = number.parse().map_err(|_| error())?;
     let shift = match unit.trim().to_ascii_lowercase().as_str() {

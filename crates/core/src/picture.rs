@@ -24,11 +24,7 @@ pub struct PlaneSizeError {
 
 impl fmt::Display for PlaneSizeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "a plane of {} samples was expected, found {}",
-            self.expected, self.found
-        )
+        write!(f, "a plane of {} samples was expected, found {}", self.expected, self.found)
     }
 }
 
@@ -52,25 +48,16 @@ impl Plane {
     /// [`PlaneSizeError`] where their number is another.
     pub fn new(width: usize, height: usize, samples: Vec<f32>) -> Result<Self, PlaneSizeError> {
         match width.checked_mul(height) {
-            Some(expected) if expected == samples.len() => Ok(Self {
-                width,
-                height,
-                samples,
-            }),
-            expected => Err(PlaneSizeError {
-                expected: expected.unwrap_or(usize::MAX),
-                found: samples.len(),
-            }),
+            Some(expected) if expected == samples.len() => Ok(Self { width, height, samples }),
+            expected => {
+                Err(PlaneSizeError { expected: expected.unwrap_or(usize::MAX), found: samples.len() })
+            }
         }
     }
 
     /// A plane of one value.
     pub fn filled(width: usize, height: usize, value: f32) -> Self {
-        Self {
-            width,
-            height,
-            samples: vec![value; width * height],
-        }
+        Self { width, height, samples: vec![value; width * height] }
     }
 
     /// Pixels in a row.
@@ -172,13 +159,7 @@ mod tests {
     #[test]
     fn a_plane_needs_all_its_samples() {
         let error = Plane::new(3, 2, vec![0.0; 5]).unwrap_err();
-        assert_eq!(
-            error,
-            PlaneSizeError {
-                expected: 6,
-                found: 5
-            }
-        );
+        assert_eq!(error, PlaneSizeError { expected: 6, found: 5 });
         assert!(Plane::new(usize::MAX, 2, vec![]).is_err());
     }
 }

@@ -41,11 +41,7 @@ impl Edge {
     ///
     /// One enlarged pixel beyond the edge, reflection repeats the small edge pixel.
     pub(crate) fn folded(self) -> Self {
-        if self == Self::Reflect {
-            Self::Replicate
-        } else {
-            self
-        }
+        if self == Self::Reflect { Self::Replicate } else { self }
     }
 
     /// The mode by which a picture is filled up to a multiple of the pixel-unshuffle factor.
@@ -63,18 +59,13 @@ mod tests {
     #[test]
     fn lines_continue_as_their_mode_says() {
         let line = |edge: Edge, length: usize| -> Vec<Option<usize>> {
-            (-4..length as isize + 4)
-                .map(|index| edge.resolve(index, length))
-                .collect()
+            (-4..length as isize + 4).map(|index| edge.resolve(index, length)).collect()
         };
         let some = |indices: &[usize]| indices.iter().copied().map(Some).collect::<Vec<_>>();
         assert_eq!(line(Edge::Replicate, 3), some(&[0, 0, 0, 0, 0, 1, 2, 2, 2, 2, 2]));
         assert_eq!(line(Edge::Reflect, 3), some(&[0, 1, 2, 1, 0, 1, 2, 1, 0, 1, 2]));
         assert_eq!(line(Edge::Wrap, 3), some(&[2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0]));
         assert_eq!(line(Edge::Reflect, 1), some(&[0; 9]));
-        assert_eq!(
-            line(Edge::Zero, 1),
-            [None, None, None, None, Some(0), None, None, None, None]
-        );
+        assert_eq!(line(Edge::Zero, 1), [None, None, None, None, Some(0), None, None, None, None]);
     }
 }

@@ -26,25 +26,16 @@ impl Engine {
     pub fn new(threads: Option<usize>, isa: Option<Isa>) -> Result<Self, EngineError> {
         let isa = isa.unwrap_or_else(Isa::detect);
         if !isa.is_available() {
-            let available: Vec<&str> = Isa::ALL
-                .iter()
-                .filter(|isa| isa.is_available())
-                .map(|isa| isa.name())
-                .collect();
-            return Err(EngineError::Isa {
-                isa,
-                available: available.join(", "),
-            });
+            let available: Vec<&str> =
+                Isa::ALL.iter().filter(|isa| isa.is_available()).map(|isa| isa.name()).collect();
+            return Err(EngineError::Isa { isa, available: available.join(", ") });
         }
         let count = threads.unwrap_or(0);
         let threads = rayon::ThreadPoolBuilder::new()
             .num_threads(count)
             .thread_name(|index| format!("esrgan-{index}"))
             .build()
-            .map_err(|source| EngineError::Threads {
-                threads: count,
-                source,
-            })?;
+            .map_err(|source| EngineError::Threads { threads: count, source })?;
         Ok(Self { threads, isa })
     }
 
@@ -80,22 +71,12 @@ impl Engine {
         sink: &mut dyn RowSink,
         progress: Progress<'_>,
     ) -> Result<(), EngineError> {
-        check_planes(
-            planes,
-            network.spec().in_channels(),
-            (plan.lr_width, plan.lr_height),
-        )?;
+        check_planes(planes, network.spec().in_channels(), (plan.lr_width, plan.lr_height))?;
         match &plan.method {
             Method::Exact(schedule) => self.run_exact(network, schedule, planes, sink, progress),
-            Method::Tiled(tiling) => TiledRun {
-                engine: self,
-                network,
-                tiling,
-                planes,
-                edge: plan.edge,
-                progress,
+            Method::Tiled(tiling) => {
+                TiledRun { engine: self, network, tiling, planes, edge: plan.edge, progress }.run(sink)
             }
-            .run(sink),
         }
     }
 
@@ -124,14 +105,7 @@ impl Engine {
             height: height * spec.scale(),
             buffer: vec![vec![0.0; width * spec.scale()]; spec.out_channels()],
         };
-        let job = Job {
-            graph: &network.graph,
-            schedule,
-            isa: self.isa,
-            picture,
-            result,
-            progress,
-        };
+        let job = Job { graph: &network.graph, schedule, isa: self.isa, picture, result, progress };
         self.threads.install(|| execute(job, sink))
     }
 }

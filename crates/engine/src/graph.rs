@@ -2,11 +2,20 @@
 
 use std::ops::Range;
 
-use esrgan_kernels::{ChannelBlock, Kernel, PackedConv, blocks_for};
+use esrgan_kernels::{ChannelBlock, Kernel, PackedConv, blocks_for, transformed_length};
 
 /// A feature map's place in [`Graph::features`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct FeatureId(pub(crate) usize);
+
+/// How a feature map's rows are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// `[block][1 + width + 1]`: pixels with one pixel of padding at either end.
+    Pixels,
+    /// `[block][6][groups]`: transformed for the convolutions that read them.
+    Transformed,
+}
 
 /// A feature map between two stages.
 #[derive(Clone, Copy, Debug)]
@@ -15,12 +24,19 @@ pub(crate) struct Feature {
     pub(crate) channels: usize,
     /// Its size over that of the trunk's grid.
     pub(crate) scale: usize,
+    /// How its rows are stored.
+    pub(crate) form: Form,
 }
 
 impl Feature {
     /// Channel blocks of one of its rows, for a trunk grid of `grid_width` pixels.
     pub(crate) fn row_length(&self, grid_width: usize) -> usize {
-        blocks_for(self.channels) * (grid_width * self.scale + 2)
+        let pixels = grid_width * self.scale;
+        let block = match self.form {
+            Form::Pixels => pixels + 2,
+            Form::Transformed => transformed_length(pixels),
+        };
+        blocks_for(self.channels) * block
     }
 }
 
@@ -52,11 +68,7 @@ impl Layer {
     pub(crate) fn multiply_adds(&self, width: usize) -> u64 {
         let first = &self.phases[0];
         let inputs: usize = first.input_block_channels().iter().sum();
-        let taps: usize = self
-            .phases
-            .iter()
-            .map(|phase| phase.kernel().rows * phase.kernel().columns)
-            .sum();
+        let taps: usize = self.phases.iter().map(|phase| phase.kernel().rows * phase.kernel().columns).sum();
         (width * taps * inputs * first.out_channels() / self.factor) as u64
     }
 }
@@ -79,6 +91,13 @@ pub(crate) enum Stage {
         /// Where it goes.
         output: FeatureId,
     },
+    /// The rows of a map that is also read as pixels, transformed.
+    Transform {
+        /// The pixels.
+        input: FeatureId,
+        /// The transformed rows.
+        output: FeatureId,
+    },
     /// The result: handed to the caller row by row.
     Result {
         /// What is handed over.
@@ -91,22 +110,37 @@ impl Stage {
     pub(crate) fn inputs(&self) -> Vec<FeatureId> {
         match self {
             Self::Picture { .. } => Vec::new(),
-            Self::Convolution {
-                inputs, residuals, ..
-            } => inputs
-                .iter()
-                .copied()
-                .chain(residuals.iter().map(|(_, feature)| *feature))
-                .collect(),
-            Self::Result { input } => vec![*input],
+            Self::Convolution { inputs, residuals, .. } => {
+                inputs.iter().copied().chain(residuals.iter().map(|(_, feature)| *feature)).collect()
+            }
+            Self::Transform { input, .. } | Self::Result { input } => vec![*input],
         }
     }
 
     /// The feature that it writes.
     pub(crate) fn output(&self) -> Option<FeatureId> {
         match self {
-            Self::Picture { output } | Self::Convolution { output, .. } => Some(*output),
+            Self::Picture { output } | Self::Convolution { output, .. } | Self::Transform { output, .. } => {
+                Some(*output)
+            }
             Self::Result { .. } => None,
+        }
+    }
+
+    /// Whether it convolves over the transformed rows of a map.
+    fn reads_transformed(&self, feature: FeatureId) -> bool {
+        matches!(self, Self::Convolution { inputs, layer, .. }
+            if layer.phases[0].is_over_transformed() && inputs.contains(&feature))
+    }
+
+    /// Whether it reads the pixels of a map.
+    fn reads_pixels(&self, feature: FeatureId) -> bool {
+        match self {
+            Self::Convolution { inputs, layer, residuals, .. } => {
+                let is_input = !layer.phases[0].is_over_transformed() && inputs.contains(&feature);
+                is_input || residuals.iter().any(|(_, residual)| *residual == feature)
+            }
+            _ => self.inputs().contains(&feature),
         }
     }
 }
@@ -126,7 +160,7 @@ pub(crate) struct Graph {
 impl Graph {
     /// Adds a feature map.
     pub(crate) fn feature(&mut self, channels: usize, scale: usize) -> FeatureId {
-        self.features.push(Feature { channels, scale });
+        self.features.push(Feature { channels, scale, form: Form::Pixels });
         FeatureId(self.features.len() - 1)
     }
 
@@ -140,12 +174,33 @@ impl Graph {
         self.group_ends.push(self.stages.len());
     }
 
+    /// Gives every convolution over transformed rows such rows to read: maps that nobody reads as pixels are stored
+    /// transformed, of the others a transformed copy is made, row by row, before its first reader.
+    pub(crate) fn place_transforms(&mut self) {
+        for feature in (0..self.features.len()).map(FeatureId) {
+            let Some(first) = self.stages.iter().position(|stage| stage.reads_transformed(feature)) else {
+                continue;
+            };
+            if !self.stages.iter().any(|stage| stage.reads_pixels(feature)) {
+                self.features[feature.0].form = Form::Transformed;
+                continue;
+            }
+            let output = FeatureId(self.features.len());
+            self.features.push(Feature { form: Form::Transformed, ..self.features[feature.0] });
+            for stage in self.stages.iter_mut().filter(|stage| stage.reads_transformed(feature)) {
+                if let Stage::Convolution { inputs, .. } = stage {
+                    inputs.iter_mut().filter(|input| **input == feature).for_each(|input| *input = output);
+                }
+            }
+            self.stages.insert(first, Stage::Transform { input: feature, output });
+            self.group_ends.iter_mut().filter(|end| **end > first).for_each(|end| *end += 1);
+        }
+    }
+
     /// The groups as ranges of stages.
     pub(crate) fn groups(&self) -> impl Iterator<Item = Range<usize>> + '_ {
         let starts = std::iter::once(0).chain(self.group_ends.iter().copied());
-        starts
-            .zip(self.group_ends.iter().copied())
-            .map(|(start, end)| start..end)
+        starts.zip(self.group_ends.iter().copied()).map(|(start, end)| start..end)
     }
 
     /// Memory of all packed weights.
@@ -154,21 +209,13 @@ impl Graph {
             Stage::Convolution { layer, .. } => Some(layer),
             _ => None,
         });
-        layers
-            .flat_map(|layer| &layer.phases)
-            .map(PackedConv::size_bytes)
-            .sum()
+        layers.flat_map(|layer| &layer.phases).map(PackedConv::size_bytes).sum()
     }
 
     /// Multiply-adds for one pixel of the trunk's grid.
     pub(crate) fn multiply_adds_per_grid_pixel(&self) -> u64 {
         let stages = self.stages.iter().map(|stage| match stage {
-            Stage::Convolution {
-                inputs,
-                layer,
-                output,
-                ..
-            } => {
+            Stage::Convolution { inputs, layer, output, .. } => {
                 let rows = self.get(*output).scale as u64;
                 layer.multiply_adds(self.get(inputs[0]).scale) * rows
             }

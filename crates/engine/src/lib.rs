@@ -4,6 +4,7 @@
 //! What lives here: networks from checked models, exact runs in bounded memory, tiles as the fallback. What does not:
 //! files, pictures' encodings, flags; instructions (those are in `esrgan-kernels`). `docs/architecture.md` draws the flow.
 
+mod convolve;
 mod edge;
 mod engine;
 mod error;

@@ -70,18 +70,14 @@ impl Network {
     /// # Errors
     /// [`EngineError::Weights`] where a tensor that the specification names is missing.
     pub fn new(model: &Model, precision: Precision) -> Result<Self, EngineError> {
-        let mut builder = Builder {
-            model,
-            precision,
-            graph: Graph::default(),
-            nominal_multiply_adds: 0,
-        };
+        let mut builder = Builder { model, precision, graph: Graph::default(), nominal_multiply_adds: 0 };
         let compact = model.spec.family() == Family::Compact;
         if compact {
             builder.compact()?
         } else {
             builder.rrdb()?
         };
+        builder.graph.place_transforms();
         Ok(Self {
             graph: builder.graph,
             spec: model.spec.clone(),
@@ -133,9 +129,8 @@ struct Around {
 
 impl Builder<'_> {
     fn tensor(&self, name: &str) -> Result<Vec<f32>, EngineError> {
-        let tensor = self.model.weights.get(name).ok_or_else(|| EngineError::Weights {
-            name: name.to_owned(),
-        })?;
+        let tensor =
+            self.model.weights.get(name).ok_or_else(|| EngineError::Weights { name: name.to_owned() })?;
         Ok(tensor.to_f32())
     }
 
@@ -149,66 +144,34 @@ impl Builder<'_> {
         around: Around,
     ) -> Result<FeatureId, EngineError> {
         let mut weights = self.tensor(&format!("{name}.weight"))?;
-        weights
-            .iter_mut()
-            .for_each(|weight| *weight = self.precision.round(*weight));
+        weights.iter_mut().for_each(|weight| *weight = self.precision.round(*weight));
         let pointwise = name.ends_with("conv1x1");
-        let biases = if pointwise {
-            None
-        } else {
-            Some(self.tensor(&format!("{name}.bias"))?)
-        };
-        let channels: Vec<usize> = inputs
-            .iter()
-            .map(|input| self.graph.get(*input).channels)
-            .collect();
-        let kernel = if pointwise {
-            Kernel::POINTWISE
-        } else {
-            Kernel::CENTRED_3X3
-        };
+        let biases = if pointwise { None } else { Some(self.tensor(&format!("{name}.bias"))?) };
+        let channels: Vec<usize> = inputs.iter().map(|input| self.graph.get(*input).channels).collect();
+        let biases = biases.as_deref();
         let pack = |phase: usize| match factor {
-            1 => PackedConv::new(kernel, &channels, out_channels, &weights, biases.as_deref()),
+            1 if pointwise => PackedConv::new(Kernel::POINTWISE, &channels, out_channels, &weights, None),
+            1 => PackedConv::new_over_transformed(&channels, out_channels, &weights, biases),
             _ => {
                 let phase = (phase / factor, phase % factor);
-                PackedConv::new_upsampled(
-                    factor,
-                    phase,
-                    &channels,
-                    out_channels,
-                    &weights,
-                    biases.as_deref(),
-                )
+                PackedConv::new_upsampled(factor, phase, &channels, out_channels, &weights, biases)
             }
         };
         let phases: Result<Vec<PackedConv>, _> = (0..factor * factor).map(pack).collect();
-        let phases = phases.map_err(|_| EngineError::Weights {
-            name: name.to_owned(),
-        })?;
+        let phases = phases.map_err(|_| EngineError::Weights { name: name.to_owned() })?;
         let scale = self.graph.get(inputs[0]).scale * factor;
         self.nominal_multiply_adds += (weights.len() * scale * scale) as u64;
         let output = self.graph.feature(out_channels, scale);
         let slopes = around.slopes.map(|slopes| in_blocks(&slopes));
-        let layer = Layer {
-            phases,
-            factor,
-            slopes,
-        };
+        let layer = Layer { phases, factor, slopes };
         let residuals = around.residuals;
-        self.graph.stages.push(Stage::Convolution {
-            inputs: inputs.to_vec(),
-            layer,
-            residuals,
-            output,
-        });
+        self.graph.stages.push(Stage::Convolution { inputs: inputs.to_vec(), layer, residuals, output });
         Ok(output)
     }
 
     fn picture(&mut self) -> FeatureId {
         let unshuffle = self.model.spec.unshuffle();
-        let output = self
-            .graph
-            .feature(self.model.spec.in_channels() * unshuffle * unshuffle, 1);
+        let output = self.graph.feature(self.model.spec.in_channels() * unshuffle * unshuffle, 1);
         self.graph.stages.push(Stage::Picture { output });
         output
     }
@@ -222,10 +185,8 @@ impl Builder<'_> {
     fn rrdb(&mut self) -> Result<(), EngineError> {
         let spec = self.model.spec.clone();
         let features = spec.num_features();
-        let activated = |channels: usize| Around {
-            slopes: Some(vec![RRDB_SLOPE; channels]),
-            ..Around::default()
-        };
+        let activated =
+            |channels: usize| Around { slopes: Some(vec![RRDB_SLOPE; channels]), ..Around::default() };
         let picture = self.picture();
         let mut trunk = self.convolution("conv_first", &[picture], features, 1, Around::default())?;
         self.graph.end_group();
@@ -242,10 +203,7 @@ impl Builder<'_> {
         let picture = self.picture();
         let first = self.convolution("conv_first", &[picture], features, 1, Around::default())?;
         self.nominal_multiply_adds = nominal;
-        let around = Around {
-            residuals: vec![(1.0, first)],
-            ..Around::default()
-        };
+        let around = Around { residuals: vec![(1.0, first)], ..Around::default() };
         let mut tail = self.convolution("conv_body", &[trunk], features, 1, around)?;
         for (index, &factor) in spec.upsampling().iter().enumerate() {
             tail = self.convolution(
@@ -290,21 +248,10 @@ impl Builder<'_> {
             };
             seen.push(self.convolution(&format!("{name}.conv{conv}"), &seen, growth, 1, around)?);
         }
-        let residuals = std::iter::once(input)
-            .chain(outer)
-            .map(|feature| (RESIDUAL_SCALE, feature))
-            .collect();
+        let residuals =
+            std::iter::once(input).chain(outer).map(|feature| (RESIDUAL_SCALE, feature)).collect();
         let features = self.model.spec.num_features();
-        self.convolution(
-            &format!("{name}.conv5"),
-            &seen,
-            features,
-            1,
-            Around {
-                slopes: None,
-                residuals,
-            },
-        )
+        self.convolution(&format!("{name}.conv5"), &seen, features, 1, Around { slopes: None, residuals })
     }
 
     /// SRVGGNetCompact (Wang et al., Real-ESRGAN, 2021): convolutions at the small size, then a pixel shuffle.
@@ -318,10 +265,7 @@ impl Builder<'_> {
                 Activation::PRelu => self.tensor(&format!("body.{}.weight", 2 * index + 1))?,
                 _ => vec![COMPACT_SLOPE; features],
             };
-            let around = Around {
-                slopes: Some(slopes),
-                ..Around::default()
-            };
+            let around = Around { slopes: Some(slopes), ..Around::default() };
             at = self.convolution(&format!("body.{}", 2 * index), &[at], features, 1, around)?;
         }
         let out_channels = spec.out_channels() * spec.scale() * spec.scale();
@@ -336,10 +280,6 @@ impl Builder<'_> {
 fn in_blocks(values: &[f32]) -> Vec<ChannelBlock> {
     let blocks = values.chunks(esrgan_kernels::CHANNELS_PER_BLOCK);
     blocks
-        .map(|lanes| {
-            ChannelBlock(std::array::from_fn(|lane| {
-                lanes.get(lane).copied().unwrap_or(0.0)
-            }))
-        })
+        .map(|lanes| ChannelBlock(std::array::from_fn(|lane| lanes.get(lane).copied().unwrap_or(0.0))))
         .collect()
 }

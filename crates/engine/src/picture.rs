@@ -43,11 +43,7 @@ impl PictureRows<'_> {
 
     /// Where a pixel of the filled-up picture is found.
     fn filled(&self, index: usize, length: usize) -> usize {
-        if index < length {
-            index
-        } else {
-            self.edge.fill().resolve(index as isize, length).unwrap_or(0)
-        }
+        if index < length { index } else { self.edge.fill().resolve(index as isize, length).unwrap_or(0) }
     }
 }
 
@@ -88,9 +84,7 @@ impl ResultRows<'_> {
                     let (block, lane) = (source / CHANNELS_PER_BLOCK, source % CHANNELS_PER_BLOCK);
                     let pixels = &row[block * block_length + 1..];
                     let targets = self.buffer[channel].iter_mut().skip(dx).step_by(self.shuffle);
-                    targets
-                        .zip(pixels)
-                        .for_each(|(target, pixel)| *target = pixel.0[lane]);
+                    targets.zip(pixels).for_each(|(target, pixel)| *target = pixel.0[lane]);
                 }
                 self.add_base(channel, out_y);
                 self.check_finite(channel, out_y)?;
@@ -111,12 +105,7 @@ impl ResultRows<'_> {
 
     fn check_finite(&self, channel: usize, y: usize) -> Result<(), EngineError> {
         match self.buffer[channel].iter().position(|value| !value.is_finite()) {
-            Some(x) => Err(EngineError::NotFinite {
-                value: self.buffer[channel][x],
-                channel,
-                x,
-                y,
-            }),
+            Some(x) => Err(EngineError::NotFinite { value: self.buffer[channel][x], channel, x, y }),
             None => Ok(()),
         }
     }

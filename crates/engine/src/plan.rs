@@ -182,14 +182,7 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}x{} -> {}x{}, ",
-            self.lr_width,
-            self.lr_height,
-            self.hr_width(),
-            self.hr_height()
-        )?;
+        write!(f, "{}x{} -> {}x{}, ", self.lr_width, self.lr_height, self.hr_width(), self.hr_height())?;
         match &self.method {
             Method::Exact(_) => write!(f, "exact")?,
             Method::Tiled(tiling) => write!(
@@ -200,21 +193,12 @@ impl fmt::Display for Plan {
                 tiling.halo_lr_px
             )?,
         }
-        write!(
-            f,
-            ", {} for weights and features",
-            format_bytes(self.peak_bytes())
-        )
+        write!(f, ", {} for weights and features", format_bytes(self.peak_bytes()))
     }
 }
 
 fn no_memory((lr_width, lr_height): (usize, usize), needed_bytes: u64, options: &RunOptions) -> EngineError {
-    EngineError::Memory {
-        lr_width,
-        lr_height,
-        needed_bytes,
-        budget_bytes: options.memory_budget_bytes,
-    }
+    EngineError::Memory { lr_width, lr_height, needed_bytes, budget_bytes: options.memory_budget_bytes }
 }
 
 /// The more frugal of the two exact ways, and the memory of its feature maps: group after group with the trunk's map
@@ -227,37 +211,18 @@ pub(crate) fn exact(network: &Network, lr_width: usize, lr_height: usize, edge: 
     let last = graph.group_ends.len() - 1;
     let groups = graph.groups().enumerate().map(|(index, stages)| Group {
         stages,
-        band_rows: if index == last {
-            NARROW_BAND_ROWS
-        } else {
-            band_rows
-        },
+        band_rows: if index == last { NARROW_BAND_ROWS } else { band_rows },
     });
-    let whole = Schedule {
-        grid_width,
-        grid_height,
-        edge,
-        groups: groups.collect(),
-    };
-    let all = Group {
-        stages: 0..graph.stages.len(),
-        band_rows: NARROW_BAND_ROWS,
-    };
-    let streamed = Schedule {
-        groups: vec![all],
-        ..whole.clone()
-    };
+    let whole = Schedule { grid_width, grid_height, edge, groups: groups.collect() };
+    let all = Group { stages: 0..graph.stages.len(), band_rows: NARROW_BAND_ROWS };
+    let streamed = Schedule { groups: vec![all], ..whole.clone() };
     let whole_bytes = feature_bytes(graph, &whole);
     // Wrapping would compute the receptive field's rows twice over in one stream.
     if whole.groups.len() == 1 || edge == Edge::Wrap {
         return (whole, whole_bytes);
     }
     let streamed_bytes = feature_bytes(graph, &streamed);
-    if streamed_bytes < whole_bytes {
-        (streamed, streamed_bytes)
-    } else {
-        (whole, whole_bytes)
-    }
+    if streamed_bytes < whole_bytes { (streamed, streamed_bytes) } else { (whole, whole_bytes) }
 }
 
 /// Memory of all feature rows that a schedule will ever have alive, by walking it without computing.
@@ -275,10 +240,7 @@ fn feature_bytes(graph: &Graph, schedule: &Schedule) -> u64 {
         Ok(()) => {}
         Err(never) => match never {},
     }
-    let rows = count
-        .by_length
-        .iter()
-        .map(|&(length, _, most)| (length * most) as u64);
+    let rows = count.by_length.iter().map(|&(length, _, most)| (length * most) as u64);
     rows.sum::<u64>() * size_of::<ChannelBlock>() as u64
 }
 
@@ -294,11 +256,8 @@ struct Count<'a> {
 
 impl Count<'_> {
     fn of_length(&mut self, length: usize) -> &mut (usize, usize, usize) {
-        let position = self
-            .by_length
-            .iter()
-            .position(|(known, _, _)| *known == length)
-            .unwrap_or_else(|| {
+        let position =
+            self.by_length.iter().position(|(known, _, _)| *known == length).unwrap_or_else(|| {
                 self.by_length.push((length, 0, 0));
                 self.by_length.len() - 1
             });

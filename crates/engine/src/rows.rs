@@ -4,7 +4,8 @@ use std::collections::{HashMap, VecDeque};
 
 use esrgan_kernels::ChannelBlock;
 
-/// One row of a feature map: `[block][1 + width + 1]`, one pixel of padding at either end of each block's row.
+/// One row of a feature map: `[block][1 + width + 1]`, one pixel of padding at either end of each block's row,
+/// or that row transformed.
 pub(crate) type Row = Box<[ChannelBlock]>;
 
 /// Rows that are not in use, by their length, to be used again.
@@ -43,6 +44,11 @@ impl LiveRows {
     /// Appends the next row.
     pub(crate) fn push(&mut self, row: Row) {
         self.rows.push_back(row);
+    }
+
+    /// Appends the next rows.
+    pub(crate) fn extend(&mut self, rows: Vec<Row>) {
+        self.rows.extend(rows);
     }
 
     /// Row `index`.

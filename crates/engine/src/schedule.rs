@@ -73,11 +73,7 @@ impl GroupRanges {
                 computed[output.0] = Some(0..height as isize);
             }
         }
-        let mut ranges = Self {
-            computed,
-            grid_height: schedule.grid_height,
-            edge: schedule.edge,
-        };
+        let mut ranges = Self { computed, grid_height: schedule.grid_height, edge: schedule.edge };
         if schedule.edge == Edge::Wrap {
             ranges.extend_for_wrapping(graph, group);
         }
@@ -87,36 +83,26 @@ impl GroupRanges {
     /// Extends the inner maps of the group by what later stages see beyond the picture, from the last stage backwards.
     fn extend_for_wrapping(&mut self, graph: &Graph, group: &Range<usize>) {
         for stage in graph.stages[group.clone()].iter().rev() {
-            let Stage::Convolution {
-                inputs,
-                layer,
-                residuals,
-                output,
-            } = stage
-            else {
+            let Some(rows) = stage.output().and_then(|output| self.computed[output.0].clone()) else {
                 continue;
             };
-            let Some(rows) = self.computed[output.0].clone() else {
+            let Stage::Convolution { inputs, layer, residuals, .. } = stage else {
+                stage.inputs().into_iter().for_each(|input| self.extend(input, &rows));
                 continue;
             };
             // Neighbouring phases of an upsampling layer may see different rows: ask all of them.
             let phases = 0..layer.factor as isize;
-            let first = phases
-                .clone()
-                .map(|phase| layer.input_rows(rows.start + phase).0)
-                .min()
-                .unwrap_or(0);
-            let last = phases
-                .map(|phase| layer.input_rows(rows.end - 1 - phase).1)
-                .max()
-                .unwrap_or(0);
-            let seen = inputs.iter().map(|input| (*input, first..last + 1));
-            let added = residuals.iter().map(|(_, feature)| (*feature, rows.clone()));
-            for (feature, rows) in seen.chain(added).collect::<Vec<_>>() {
-                if let Some(range) = &mut self.computed[feature.0] {
-                    *range = range.start.min(rows.start)..range.end.max(rows.end);
-                }
-            }
+            let first = phases.clone().map(|phase| layer.input_rows(rows.start + phase).0).min().unwrap_or(0);
+            let last = phases.map(|phase| layer.input_rows(rows.end - 1 - phase).1).max().unwrap_or(0);
+            inputs.iter().for_each(|input| self.extend(*input, &(first..last + 1)));
+            residuals.iter().for_each(|(_, feature)| self.extend(*feature, &rows));
+        }
+    }
+
+    /// Extends the rows that the group computes of a feature, if it computes it.
+    fn extend(&mut self, feature: FeatureId, rows: &Range<isize>) {
+        if let Some(range) = &mut self.computed[feature.0] {
+            *range = range.start.min(rows.start)..range.end.max(rows.end);
         }
     }
 
@@ -150,20 +136,14 @@ impl GroupRanges {
     ) -> Option<(isize, isize)> {
         match stage {
             Stage::Picture { .. } => None,
-            Stage::Result { .. } => Some((y, y)),
-            Stage::Convolution {
-                inputs,
-                layer,
-                residuals,
-                ..
-            } => {
+            Stage::Transform { .. } | Stage::Result { .. } => {
+                let row = self.resolve(graph, feature, y, self.edge)?;
+                Some((row, row))
+            }
+            Stage::Convolution { inputs, layer, residuals, .. } => {
                 let is_input = inputs.contains(&feature);
                 let (first, last) = if is_input { layer.input_rows(y) } else { (0, -1) };
-                let edge = if layer.factor > 1 {
-                    self.edge.folded()
-                } else {
-                    self.edge
-                };
+                let edge = if layer.factor > 1 { self.edge.folded() } else { self.edge };
                 let rows = (first..=last).filter_map(|row| self.resolve(graph, feature, row, edge));
                 let is_added = residuals.iter().any(|(_, residual)| *residual == feature);
                 rows.chain(is_added.then_some(y)).fold(None, |seen, row| {
@@ -264,13 +244,7 @@ impl<'a> Walk<'a> {
                 }
                 has_moved = true;
                 self.next[position] = rows.end;
-                visitor.compute(
-                    &self.ranges,
-                    &Step {
-                        stage: self.group.start + position,
-                        rows,
-                    },
-                )?;
+                visitor.compute(&self.ranges, &Step { stage: self.group.start + position, rows })?;
                 self.release_inputs(position, visitor);
             }
             assert!(has_moved, "a schedule that cannot go on");
@@ -290,9 +264,7 @@ impl<'a> Walk<'a> {
         let stage = &self.graph.stages[self.group.start + position];
         let band = (self.band_rows * self.scale_of(stage)) as isize;
         let start = self.next[position];
-        let wanted = stage
-            .output()
-            .map_or(isize::MAX, |output| self.wanted_end(output, band));
+        let wanted = stage.output().map_or(isize::MAX, |output| self.wanted_end(output, band));
         let limit = self.ends[position].min(start + band).min(wanted);
         let is_ready = |y: &isize| {
             self.inputs[position].iter().all(|&feature| {
@@ -311,18 +283,12 @@ impl<'a> Walk<'a> {
     /// The end of the rows of a feature that its foremost reader will see in its next band; without it, a branch that is
     /// joined late would run ahead and fill the memory.
     fn wanted_end(&self, feature: FeatureId, band: isize) -> isize {
-        let readers = self.readers[feature.0]
-            .iter()
-            .filter(|&&reader| self.next[reader] < self.ends[reader]);
+        let readers = self.readers[feature.0].iter().filter(|&&reader| self.next[reader] < self.ends[reader]);
         let wanted = readers.filter_map(|&reader| {
             let stage = &self.graph.stages[self.group.start + reader];
-            self.ranges
-                .seen_rows(self.graph, stage, feature, self.next[reader])
+            self.ranges.seen_rows(self.graph, stage, feature, self.next[reader])
         });
-        wanted
-            .map(|(_, last)| last + 1 + band)
-            .max()
-            .unwrap_or(isize::MAX)
+        wanted.map(|(_, last)| last + 1 + band).max().unwrap_or(isize::MAX)
     }
 
     /// Releases what nobody will see again now that a stage has moved on.
@@ -331,10 +297,8 @@ impl<'a> Walk<'a> {
             if self.is_read_later[feature.0] || self.ranges.keeps_all_of(feature) {
                 continue;
             }
-            let first = self.readers[feature.0]
-                .iter()
-                .map(|&reader| self.first_needed(reader, feature))
-                .min();
+            let first =
+                self.readers[feature.0].iter().map(|&reader| self.first_needed(reader, feature)).min();
             visitor.release(feature, first.unwrap_or(isize::MAX));
         }
     }

@@ -41,10 +41,7 @@ impl Tiling {
         options: &RunOptions,
     ) -> Result<(Self, u64), EngineError> {
         if tile < MIN_TILE_LR_PX {
-            return Err(EngineError::TileSize {
-                least: MIN_TILE_LR_PX,
-                found: tile,
-            });
+            return Err(EngineError::TileSize { least: MIN_TILE_LR_PX, found: tile });
         }
         let halo = options.tile_halo_lr_px;
         // Cells start on whole grid pixels, so that a tile unshuffles as the whole picture would.
@@ -67,41 +64,23 @@ impl Tiling {
 
     /// A cell with its halo, as far as the picture reaches.
     fn with_halo(&self, cell: &Range<usize>, length: usize, edge: Edge) -> Range<isize> {
-        let (start, end) = (
-            cell.start as isize - self.halo_lr_px as isize,
-            (cell.end + self.halo_lr_px) as isize,
-        );
-        if edge == Edge::Wrap {
-            start..end
-        } else {
-            start.max(0)..end.min(length as isize)
-        }
+        let (start, end) =
+            (cell.start as isize - self.halo_lr_px as isize, (cell.end + self.halo_lr_px) as isize);
+        if edge == Edge::Wrap { start..end } else { start.max(0)..end.min(length as isize) }
     }
 
     /// A cell with the blended borders, where it has neighbours.
     fn with_blend(&self, cells: &[Range<usize>], index: usize) -> Range<usize> {
         let cell = &cells[index];
-        let start = if index > 0 {
-            cell.start - self.blend_lr_px.min(cell.start)
-        } else {
-            cell.start
-        };
-        let end = if index + 1 < cells.len() {
-            cell.end + self.blend_lr_px
-        } else {
-            cell.end
-        };
+        let start = if index > 0 { cell.start - self.blend_lr_px.min(cell.start) } else { cell.start };
+        let end = if index + 1 < cells.len() { cell.end + self.blend_lr_px } else { cell.end };
         start..end
     }
 
     /// Memory of the largest tile's feature maps, its copy of the picture, and the rows that wait to be blended.
     fn bytes(&self, network: &Network, (width, height): (usize, usize), edge: Edge) -> u64 {
         let longest = |cells: &[Range<usize>], length: usize| {
-            cells
-                .iter()
-                .map(|cell| self.with_halo(cell, length, edge).len())
-                .max()
-                .unwrap_or(0)
+            cells.iter().map(|cell| self.with_halo(cell, length, edge).len()).max().unwrap_or(0)
         };
         let (tile_width, tile_height) = (longest(&self.columns, width), longest(&self.rows, height));
         let (_, features) = exact(network, tile_width, tile_height, tile_edge(edge));
@@ -122,10 +101,7 @@ fn tile_edge(edge: Edge) -> Edge {
 fn cells(length: usize, most: usize, unit: usize) -> Vec<Range<usize>> {
     let count = length.div_ceil(most);
     let size = length.div_ceil(count).next_multiple_of(unit);
-    (0..length)
-        .step_by(size)
-        .map(|start| start..length.min(start + size))
-        .collect()
+    (0..length).step_by(size).map(|start| start..length.min(start + size)).collect()
 }
 
 /// One run in tiles.
@@ -148,12 +124,7 @@ struct Band {
 
 impl Band {
     fn new(first: usize, rows: usize, width: usize, channels: usize) -> Self {
-        Self {
-            first,
-            rows,
-            width,
-            channels: vec![vec![0.0; rows * width]; channels],
-        }
+        Self { first, rows, width, channels: vec![vec![0.0; rows * width]; channels] }
     }
 
     fn row(&self, channel: usize, y: usize) -> &[f32] {
@@ -185,18 +156,13 @@ impl TiledRun<'_> {
             let border = self.tiling.rows[row].end - if is_last { 0 } else { self.tiling.blend_lr_px };
             let emitted = band.first..border * self.scale();
             for y in emitted.clone() {
-                let channels: Vec<&[f32]> = (0..band.channels.len())
-                    .map(|channel| band.row(channel, y))
-                    .collect();
+                let channels: Vec<&[f32]> =
+                    (0..band.channels.len()).map(|channel| band.row(channel, y)).collect();
                 sink.row(y, &channels);
             }
             above = (!is_last).then(|| {
-                let mut rest = Band::new(
-                    emitted.end,
-                    band.end() - emitted.end,
-                    band.width,
-                    band.channels.len(),
-                );
+                let mut rest =
+                    Band::new(emitted.end, band.end() - emitted.end, band.width, band.channels.len());
                 for channel in 0..band.channels.len() {
                     (rest.first..rest.end())
                         .for_each(|y| rest.row_mut(channel, y).copy_from_slice(band.row(channel, y)));
@@ -258,9 +224,7 @@ impl TiledRun<'_> {
     /// Computes one tile into the band.
     fn tile(&self, row: usize, column: usize, band: &mut Band) -> Result<(), EngineError> {
         let (width, height) = (self.planes[0].width(), self.planes[0].height());
-        let cut_columns = self
-            .tiling
-            .with_halo(&self.tiling.columns[column], width, self.edge);
+        let cut_columns = self.tiling.with_halo(&self.tiling.columns[column], width, self.edge);
         let cut_rows = self.tiling.with_halo(&self.tiling.rows[row], height, self.edge);
         let cut = self.cut(&cut_columns, &cut_rows);
         let scale = self.scale() as isize;
@@ -276,26 +240,13 @@ impl TiledRun<'_> {
                 let target = band.row_mut(channel, y as usize);
                 for x in columns.start * self.scale()..columns.end * self.scale() {
                     let value = values[(x as isize - first_x) as usize];
-                    let t = if column == 0 {
-                        1.0
-                    } else {
-                        self.takeover(border, x)
-                    };
-                    target[x] = if t == 1.0 {
-                        value
-                    } else {
-                        target[x] + (value - target[x]) * t
-                    };
+                    let t = if column == 0 { 1.0 } else { self.takeover(border, x) };
+                    target[x] = if t == 1.0 { value } else { target[x] + (value - target[x]) * t };
                 }
             }
         };
-        let schedule: Schedule = exact(
-            self.network,
-            cut_columns.len(),
-            cut_rows.len(),
-            tile_edge(self.edge),
-        )
-        .0;
+        let schedule: Schedule =
+            exact(self.network, cut_columns.len(), cut_rows.len(), tile_edge(self.edge)).0;
         let index = row * self.tiling.columns.len() + column;
         let count = self.tiling.count() as f64;
         let progress =
@@ -309,9 +260,7 @@ impl TiledRun<'_> {
             },
             other => other,
         };
-        self.engine
-            .run_exact(self.network, &schedule, &cut, &mut place, &progress)
-            .map_err(place_in_picture)
+        self.engine.run_exact(self.network, &schedule, &cut, &mut place, &progress).map_err(place_in_picture)
     }
 
     /// Copies a part of the picture, around its edges where it wraps.

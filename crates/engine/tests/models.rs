@@ -10,23 +10,14 @@ use esrgan_testkit::{Array, read_npz, shared_data};
 use esrgan_weights::{LoadOptions, load};
 
 fn planes(array: &Array) -> Vec<Plane> {
-    let [_, _, height, width] = array.shape[..] else {
-        panic!("[1, C, H, W] expected: {:?}", array.shape)
-    };
+    let [_, _, height, width] = array.shape[..] else { panic!("[1, C, H, W] expected: {:?}", array.shape) };
     let plane =
         |values: &[f64]| Plane::new(width, height, values.iter().map(|&v| v as f32).collect()).unwrap();
     array.values.chunks(width * height).map(plane).collect()
 }
 
 fn network(path: &Path, scale: Option<usize>) -> Network {
-    let model = load(
-        path,
-        &LoadOptions {
-            scale,
-            ..LoadOptions::default()
-        },
-    )
-    .unwrap();
+    let model = load(path, &LoadOptions { scale, ..LoadOptions::default() }).unwrap();
     Network::new(&model, Precision::F32).unwrap()
 }
 
@@ -38,14 +29,9 @@ fn run(engine: &Engine, network: &Network, planes: &[Plane], options: &RunOption
     let mut sink = |y: usize, channels: &[&[f32]]| {
         assert_eq!(y, next, "rows come in order");
         next += 1;
-        output
-            .iter_mut()
-            .zip(channels)
-            .for_each(|(plane, row)| plane.extend_from_slice(row));
+        output.iter_mut().zip(channels).for_each(|(plane, row)| plane.extend_from_slice(row));
     };
-    engine
-        .run(network, &plan, planes, &mut sink, &|_| ControlFlow::Continue(()))
-        .unwrap();
+    engine.run(network, &plan, planes, &mut sink, &|_| ControlFlow::Continue(())).unwrap();
     assert_eq!(next, plan.hr_height());
     output
 }
@@ -57,9 +43,16 @@ fn largest_difference(output: &[Vec<f32>], expected: &Array) -> f64 {
         "as many samples as PyTorch gave"
     );
     let pairs = output.iter().flatten().zip(&expected.values);
-    pairs
-        .map(|(&found, &expected)| (f64::from(found) - expected).abs())
-        .fold(0.0, f64::max)
+    pairs.map(|(&found, &expected)| (f64::from(found) - expected).abs()).fold(0.0, f64::max)
+}
+
+/// What shifting the columns may change: rows are transformed in groups of four pixels, whose sums are rounded otherwise
+/// when the group begins elsewhere. A few units in the last place of sums of magnitude one, through some forty layers.
+const REGROUPING: f32 = 2e-6;
+
+fn largest_distance(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
+    assert_eq!(a.iter().map(Vec::len).collect::<Vec<_>>(), b.iter().map(Vec::len).collect::<Vec<_>>());
+    a.iter().flatten().zip(b.iter().flatten()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
 /// The checkpoints that hold a network, with what the name says.
@@ -93,12 +86,7 @@ fn every_checkpoint_gives_what_pytorch_gives() {
         let bound = 1e-5;
         for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
             let engine = Engine::new(Some(2), Some(isa)).unwrap();
-            let output = run(
-                &engine,
-                &network,
-                &planes(&golden["input"]),
-                &RunOptions::default(),
-            );
+            let output = run(&engine, &network, &planes(&golden["input"]), &RunOptions::default());
             let difference = largest_difference(&output, &golden["output"]);
             if difference > bound {
                 failures.push(format!("{} on {isa}: {difference:e}", path.display()));
@@ -110,21 +98,15 @@ fn every_checkpoint_gives_what_pytorch_gives() {
 
 #[test]
 fn the_real_network_is_within_its_bound_of_f64() {
-    let (Some(weights), Some(golden)) = (
-        shared_data("weights/realesrgan-x4plus.param"),
-        shared_data("golden/x4plus_24x32_f64.npz"),
-    ) else {
+    let (Some(weights), Some(golden)) =
+        (shared_data("weights/realesrgan-x4plus.param"), shared_data("golden/x4plus_24x32_f64.npz"))
+    else {
         return;
     };
     let golden = read_npz(&golden);
     let network = network(&weights, None);
     let engine = Engine::new(None, None).unwrap();
-    let output = run(
-        &engine,
-        &network,
-        &planes(&golden["input"]),
-        &RunOptions::default(),
-    );
+    let output = run(&engine, &network, &planes(&golden["input"]), &RunOptions::default());
     let difference = largest_difference(&output, &golden["output"]);
     println!("largest difference from f64: {difference:e} on {}", engine.isa());
     assert!(difference < 2e-5, "{difference:e}");
@@ -138,19 +120,11 @@ fn bits_do_not_depend_on_threads_or_schedule() {
         let network = network(&path, scale);
         let planes = planes(&golden["input"]);
         for edge in [Edge::Zero, Edge::Replicate, Edge::Reflect, Edge::Wrap] {
-            let options = RunOptions {
-                edge,
-                ..RunOptions::default()
-            };
+            let options = RunOptions { edge, ..RunOptions::default() };
             let reference = run(&Engine::new(Some(1), None).unwrap(), &network, &planes, &options);
             for threads in [2, 7] {
-                let output = run(
-                    &Engine::new(Some(threads), None).unwrap(),
-                    &network,
-                    &planes,
-                    &options,
-                );
-                assert_eq!(output, reference, "{} {edge:?} {threads} threads", path.display());
+                let output = run(&Engine::new(Some(threads), None).unwrap(), &network, &planes, &options);
+                assert!(output == reference, "{} {edge:?} {threads} threads", path.display());
             }
         }
     }
@@ -172,15 +146,7 @@ fn tiles_are_exact_where_the_halo_covers_the_receptive_field() {
         .collect();
     let engine = Engine::new(Some(2), None).unwrap();
     for edge in [Edge::Zero, Edge::Replicate, Edge::Reflect, Edge::Wrap] {
-        let exact = run(
-            &engine,
-            &network,
-            &picture,
-            &RunOptions {
-                edge,
-                ..RunOptions::default()
-            },
-        );
+        let exact = run(&engine, &network, &picture, &RunOptions { edge, ..RunOptions::default() });
         // Two RRDBs: 30 layers and the ends, 38 pixels at most; the blended border reaches 8 further.
         let options = |halo| RunOptions {
             edge,
@@ -189,11 +155,11 @@ fn tiles_are_exact_where_the_halo_covers_the_receptive_field() {
             ..RunOptions::default()
         };
         let tiled = run(&engine, &network, &picture, &options(48));
-        assert_eq!(tiled, exact, "{edge:?}");
+        let difference = largest_distance(&tiled, &exact);
+        assert!(difference < REGROUPING, "{edge:?}: {difference:e}");
         let narrow = run(&engine, &network, &picture, &options(16));
-        let pairs = narrow.iter().flatten().zip(exact.iter().flatten());
-        let difference = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(difference > 0.0 && difference < 1e-2, "{edge:?}: {difference:e}");
+        let difference = largest_distance(&narrow, &exact);
+        assert!(difference > REGROUPING && difference < 1e-2, "{edge:?}: {difference:e}");
     }
 }
 
@@ -221,22 +187,15 @@ fn wrapping_commutes_with_shifting() {
         })
         .collect();
     let engine = Engine::new(Some(2), None).unwrap();
-    let options = RunOptions {
-        edge: Edge::Wrap,
-        ..RunOptions::default()
-    };
-    let (straight, shifted) = (
-        run(&engine, &network, &planes, &options),
-        run(&engine, &network, &shifted, &options),
-    );
+    let options = RunOptions { edge: Edge::Wrap, ..RunOptions::default() };
+    let (straight, shifted) =
+        (run(&engine, &network, &planes, &options), run(&engine, &network, &shifted, &options));
     let out_width = 2 * width;
     for (straight, shifted) in straight.iter().zip(&shifted) {
         for (i, &value) in straight.iter().enumerate() {
-            let (x, y) = (
-                (i % out_width + 2 * dx) % out_width,
-                (i / out_width + 2 * dy) % (2 * height),
-            );
-            assert_eq!(shifted[y * out_width + x], value, "{x} {y}");
+            let (x, y) = ((i % out_width + 2 * dx) % out_width, (i / out_width + 2 * dy) % (2 * height));
+            let difference = (shifted[y * out_width + x] - value).abs();
+            assert!(difference < REGROUPING, "{x} {y}: {difference:e}");
         }
     }
 }
@@ -249,49 +208,18 @@ fn memory_is_planned_and_refused_before_any_work() {
     let network = network(&path, None);
     let full = Plan::new(&network, 600, 400, &RunOptions::default()).unwrap();
     assert!(full.is_exact());
-    let tight = RunOptions {
-        memory_budget_bytes: full.peak_bytes() / 2,
-        ..RunOptions::default()
-    };
+    let tight = RunOptions { memory_budget_bytes: full.peak_bytes() / 2, ..RunOptions::default() };
     let tiled = Plan::new(&network, 600, 400, &tight).unwrap();
     assert!(!tiled.is_exact() && tiled.peak_bytes() <= tight.memory_budget_bytes);
-    let off = RunOptions {
-        tile: TilePolicy::Off,
-        ..tight
-    };
+    let off = RunOptions { tile: TilePolicy::Off, ..tight };
     let error = Plan::new(&network, 600, 400, &off).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            EngineError::Memory {
-                lr_width: 600,
-                lr_height: 400,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, EngineError::Memory { lr_width: 600, lr_height: 400, .. }), "{error}");
     assert!(error.to_string().contains("--memory"), "{error}");
-    let hopeless = RunOptions {
-        memory_budget_bytes: 1000,
-        ..RunOptions::default()
-    };
-    assert!(matches!(
-        Plan::new(&network, 600, 400, &hopeless),
-        Err(EngineError::Memory { .. })
-    ));
-    assert!(matches!(
-        Plan::new(&network, 0, 4, &RunOptions::default()),
-        Err(EngineError::Size { .. })
-    ));
-    let small = RunOptions {
-        tile: TilePolicy::LrPx(8),
-        ..RunOptions::default()
-    };
-    assert!(matches!(
-        Plan::new(&network, 60, 40, &small),
-        Err(EngineError::TileSize { found: 8, .. })
-    ));
+    let hopeless = RunOptions { memory_budget_bytes: 1000, ..RunOptions::default() };
+    assert!(matches!(Plan::new(&network, 600, 400, &hopeless), Err(EngineError::Memory { .. })));
+    assert!(matches!(Plan::new(&network, 0, 4, &RunOptions::default()), Err(EngineError::Size { .. })));
+    let small = RunOptions { tile: TilePolicy::LrPx(8), ..RunOptions::default() };
+    assert!(matches!(Plan::new(&network, 60, 40, &small), Err(EngineError::TileSize { found: 8, .. })));
 }
 
 /// The plan's memory of a tall picture does not grow with its height once rows are streamed.
@@ -315,35 +243,18 @@ fn what_is_not_finite_is_named_and_progress_can_stop_a_run() {
     let golden = read_npz(&path.with_extension("npz"));
     let mut planes = planes(&golden["input"]);
     let engine = Engine::new(Some(1), None).unwrap();
-    let plan = Plan::new(
-        &network,
-        planes[0].width(),
-        planes[0].height(),
-        &RunOptions::default(),
-    )
-    .unwrap();
+    let plan = Plan::new(&network, planes[0].width(), planes[0].height(), &RunOptions::default()).unwrap();
     let mut sink = |_: usize, _: &[&[f32]]| {};
     let stopped = engine.run(&network, &plan, &planes, &mut sink, &|_| ControlFlow::Break(()));
     assert!(matches!(stopped, Err(EngineError::Cancelled)));
-    let wrong = engine.run(&network, &plan, &planes[..1], &mut sink, &|_| {
-        ControlFlow::Continue(())
-    });
-    assert!(matches!(
-        wrong,
-        Err(EngineError::Channels {
-            expected: 3,
-            found: 1
-        })
-    ));
+    let wrong = engine.run(&network, &plan, &planes[..1], &mut sink, &|_| ControlFlow::Continue(()));
+    assert!(matches!(wrong, Err(EngineError::Channels { expected: 3, found: 1 })));
     planes[1].samples_mut()[7] = f32::NAN;
     let fractions = Mutex::new(Vec::new());
     let error = engine.run(&network, &plan, &planes, &mut sink, &|fraction| {
         fractions.lock().unwrap().push(fraction);
         ControlFlow::Continue(())
     });
-    assert!(
-        matches!(error, Err(EngineError::NotFinite { y: 0, .. })),
-        "{error:?}"
-    );
+    assert!(matches!(error, Err(EngineError::NotFinite { y: 0, .. })), "{error:?}");
     assert!(fractions.into_inner().unwrap().is_sorted());
 }

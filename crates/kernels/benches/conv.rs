@@ -41,7 +41,8 @@ fn median(seconds: impl Iterator<Item = f64>) -> (f64, f64) {
 }
 
 fn time(isa: Isa, in_channels: usize, out_channels: usize, pixels: usize, transformed: bool) {
-    let weights: Vec<f32> = (0..in_channels * out_channels * 9).map(|i| (i % 7) as f32 * 0.01 - 0.03).collect();
+    let weights: Vec<f32> =
+        (0..in_channels * out_channels * 9).map(|i| (i % 7) as f32 * 0.01 - 0.03).collect();
     let packed = if transformed {
         PackedConv::new_over_transformed(&[in_channels], out_channels, &weights, None)
     } else {

@@ -9,10 +9,8 @@ use std::path::PathBuf;
 /// # Panics
 /// Under CI (the variable `CI` is set) when the folder or the path is absent: a test may not skip there.
 pub fn shared_data(path: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("ESRGAN_SHARED").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
+    let root = std::env::var_os("ESRGAN_SHARED")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
     let full = root.join("data").join(path);
     if full.exists() {
         return Some(full);
@@ -22,9 +20,6 @@ pub fn shared_data(path: &str) -> Option<PathBuf> {
         "{} is absent, and CI may not skip: set ESRGAN_SHARED",
         full.display()
     );
-    eprintln!(
-        "SKIPPED: {} is absent (set ESRGAN_SHARED to the shared folder)",
-        full.display()
-    );
+    eprintln!("SKIPPED: {} is absent (set ESRGAN_SHARED to the shared folder)", full.display());
     None
 }

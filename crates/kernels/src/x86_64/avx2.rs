@@ -74,11 +74,14 @@ impl Simd for Avx2 {
     fn leaky_relu(self, x: Self::Block, slope: Self::Block) -> Self::Block {
         // SAFETY: the token proves AVX.
         unsafe {
+            // Written out: a closure would not be compiled for AVX, and its intrinsics would stay calls.
             let zero = _mm256_setzero_ps();
-            [0, 1].map(|half| {
-                let is_positive = _mm256_cmp_ps::<_CMP_GT_OQ>(x[half], zero);
-                _mm256_blendv_ps(_mm256_mul_ps(x[half], slope[half]), x[half], is_positive)
-            })
+            let low = _mm256_cmp_ps::<_CMP_GT_OQ>(x[0], zero);
+            let high = _mm256_cmp_ps::<_CMP_GT_OQ>(x[1], zero);
+            [
+                _mm256_blendv_ps(_mm256_mul_ps(x[0], slope[0]), x[0], low),
+                _mm256_blendv_ps(_mm256_mul_ps(x[1], slope[1]), x[1], high),
+            ]
         }
     }
 }
