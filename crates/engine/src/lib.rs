@@ -24,3 +24,4 @@ pub use esrgan_kernels::{Isa, UnknownIsaError};
 pub use execute::{Progress, RowSink};
 pub use network::{Network, Precision};
 pub use plan::{Plan, RunOptions, TilePolicy};
+pub use tiles::LARGEST_TILE_DEVIATION_LEVELS;

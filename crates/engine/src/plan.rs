@@ -142,6 +142,19 @@ impl Plan {
         }
     }
 
+    /// The plan for the same picture with rows and columns exchanged.
+    ///
+    /// # Errors
+    /// As [`Plan::new`]; the memory was this plan's, so there is no other limit.
+    pub fn transposed(&self, network: &Network) -> Result<Self, EngineError> {
+        let (tile, tile_halo_lr_px) = match self.tile_lr_px() {
+            Some((tile, halo)) => (TilePolicy::LrPx(tile), halo),
+            None => (TilePolicy::Off, 0),
+        };
+        let options = RunOptions { edge: self.edge, tile, tile_halo_lr_px, ..RunOptions::default() };
+        Self::new(network, self.lr_height, self.lr_width, &options)
+    }
+
     /// Pixels in a row of the output.
     pub fn hr_width(&self) -> usize {
         self.lr_width * self.scale

@@ -1,1 +1,40 @@
-//! The facade: load, plan, run, encode. One public API.
+//! The facade: a model and pictures in, larger pictures out. Command line and server call this and nothing below it.
+//!
+//! What lives here: the way of a picture through decoding, the network's passes, alpha, the final size and encoding, within a
+//! budget of memory; and the list of files that a batch will make. What does not: flags, printing, kernels.
+//!
+//! ```no_run
+//! use std::ops::ControlFlow;
+//! use std::path::Path;
+//! use esrgan_upscale::{Job, ModelOptions, PictureFormat, PictureOptions, Upscaler};
+//!
+//! # fn main() -> Result<(), esrgan_upscale::UpscaleError> {
+//! let upscaler = Upscaler::load(Path::new("4x-model.pth"), &ModelOptions::default())?;
+//! let job = Job { input: Path::new("photo.jpg"), output: Path::new("photo_x4.png"), format: PictureFormat::Png };
+//! let report = upscaler.upscale_file(&job, &PictureOptions::default(), &|_| {}, &|_| ControlFlow::Continue(()))?;
+//! println!("{}x{} in {:.1} s", report.size.0, report.size.1, report.seconds);
+//! # Ok(())
+//! # }
+//! ```
+
+mod batch;
+mod error;
+mod memory;
+mod passes;
+mod sink;
+mod size;
+mod upscaler;
+
+pub use batch::{Batch, BatchJob, BatchOptions, list_batch};
+pub use error::UpscaleError;
+pub use memory::default_budget_bytes;
+pub use passes::AlphaMode;
+pub use size::OutputSize;
+pub use upscaler::{Job, ModelOptions, PictureOptions, PicturePlan, Report, Upscaler};
+
+pub use esrgan_engine::{Edge, Engine, EngineError, Isa, Network, Plan, Precision, RunOptions, TilePolicy};
+pub use esrgan_image::{EncodeOptions, ImageError, Limits, PictureFormat, decode, probe};
+pub use esrgan_weights::{
+    DType, Family, KeyLayout, LoadOptions, Model, ModelSpec, Origin, SaveOptions, WeightsError, interpolate,
+    load, save,
+};

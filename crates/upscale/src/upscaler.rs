@@ -1,0 +1,423 @@
+//! A model, ready to enlarge any number of pictures.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use esrgan_core::{Notice, Picture, Plane, SampleDepth};
+use esrgan_engine::{
+    Edge, Engine, EngineError, Isa, Network, Plan, Precision, Progress, RunOptions, TilePolicy,
+};
+use esrgan_image::{
+    EncodeOptions, Filter, Header, Limits, PictureFormat, Raster, bleed_colors, decode, encode,
+    encoding_bytes, resample, resample_picture,
+};
+use esrgan_weights::{LoadOptions, Model, ModelSpec, Origin, load};
+
+use crate::error::UpscaleError;
+use crate::memory::PROCESS_BYTES;
+use crate::passes::{AlphaMode, Pass, Passes};
+use crate::sink::{PlaneSink, RasterSink, View, blank_raster, write_row};
+use crate::size::OutputSize;
+
+/// How a model is loaded and run.
+#[derive(Clone, Debug, Default)]
+pub struct ModelOptions {
+    /// How much of the model's file is believed.
+    pub limits: esrgan_weights::Limits,
+    /// The model's scale, where its file does not say whether it is 2 or 3.
+    pub model_scale: Option<usize>,
+    /// How weights are held.
+    pub precision: Precision,
+    /// Threads; all processors where `None`.
+    pub threads: Option<usize>,
+    /// The instruction set; the fastest there is where `None`.
+    pub isa: Option<Isa>,
+}
+
+/// How pictures are enlarged.
+#[derive(Clone, Debug)]
+pub struct PictureOptions {
+    /// How large inputs may be.
+    pub limits: Limits,
+    /// How large the output shall be.
+    pub size: OutputSize,
+    /// What becomes of transparency.
+    pub alpha: AlphaMode,
+    /// What the network sees beyond the edge.
+    pub edge: Edge,
+    /// Whether pictures may be cut into tiles.
+    pub tile: TilePolicy,
+    /// Memory that the whole program may take.
+    pub memory_budget_bytes: u64,
+    /// Whether all eight turned and mirrored views are enlarged and averaged.
+    pub self_ensemble: bool,
+    /// How the output is written.
+    pub encode: EncodeOptions,
+}
+
+impl Default for PictureOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            size: OutputSize::Model,
+            alpha: AlphaMode::Model,
+            edge: Edge::Zero,
+            tile: TilePolicy::Auto,
+            memory_budget_bytes: crate::memory::default_budget_bytes(),
+            self_ensemble: false,
+            encode: EncodeOptions::default(),
+        }
+    }
+}
+
+/// What was done to one picture.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The picture.
+    pub input: PathBuf,
+    /// What was made of it.
+    pub output: PathBuf,
+    /// Its width and height.
+    pub lr_size: (usize, usize),
+    /// The output's width and height.
+    pub size: (usize, usize),
+    /// How it was worked off: `whole`, `streamed` or `tiled`.
+    pub mode: &'static str,
+    /// Most memory that was planned for the whole program.
+    pub peak_bytes_planned: u64,
+    /// Seconds from opening the input to the finished output.
+    pub seconds: f64,
+    /// What the user should know.
+    pub notices: Vec<Notice>,
+}
+
+/// What enlarging one picture will do and take.
+#[derive(Clone, Debug)]
+pub struct PicturePlan {
+    engine: Plan,
+    /// The output's width and height.
+    pub size: (usize, usize),
+    /// Most memory that the whole program will take.
+    pub peak_bytes: u64,
+}
+
+impl PicturePlan {
+    /// How the network goes over the picture.
+    pub fn engine(&self) -> &Plan {
+        &self.engine
+    }
+}
+
+/// A model, ready to enlarge any number of pictures.
+#[derive(Debug)]
+pub struct Upscaler {
+    engine: Engine,
+    network: Network,
+    origin: Origin,
+}
+
+impl Upscaler {
+    /// Loads a model and starts the threads.
+    ///
+    /// # Errors
+    /// [`UpscaleError::Weights`] for the model, [`UpscaleError::Start`] for threads and instruction sets,
+    /// [`UpscaleError::Channels`] for a model that is not for pictures.
+    pub fn load(path: &Path, options: &ModelOptions) -> Result<Self, UpscaleError> {
+        let load_options = LoadOptions { limits: options.limits.clone(), scale: options.model_scale };
+        Self::new(load(path, &load_options)?, options)
+    }
+
+    /// Packs a model and starts the threads.
+    ///
+    /// # Errors
+    /// As [`Upscaler::load`], but for the file.
+    pub fn new(model: Model, options: &ModelOptions) -> Result<Self, UpscaleError> {
+        let channels = (model.spec.in_channels(), model.spec.out_channels());
+        if ![(1, 1), (1, 3), (3, 3), (4, 4)].contains(&channels) {
+            return Err(UpscaleError::Channels { in_channels: channels.0, out_channels: channels.1 });
+        }
+        let engine = Engine::new(options.threads, options.isa).map_err(UpscaleError::Start)?;
+        let network = Network::new(&model, options.precision).map_err(UpscaleError::Start)?;
+        Ok(Self { engine, network, origin: model.origin })
+    }
+
+    /// What the model is.
+    pub fn spec(&self) -> &ModelSpec {
+        self.network.spec()
+    }
+
+    /// Where the model came from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The threads and the instruction set.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The packed model.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Plans the enlargement of a picture whose header is known.
+    ///
+    /// # Errors
+    /// [`UpscaleError::OutputSize`]; [`UpscaleError::Memory`] and [`EngineError::Memory`] where it would take more than it may.
+    pub fn plan(
+        &self,
+        path: &Path,
+        header: &Header,
+        format: PictureFormat,
+        options: &PictureOptions,
+    ) -> Result<PicturePlan, UpscaleError> {
+        let lr_size = (header.width, header.height);
+        let scale = self.spec().scale();
+        let size = options.size.of(path, lr_size, scale)?;
+        let around = self.bytes_around_engine(header, format, size, options);
+        let budget = options.memory_budget_bytes;
+        if around >= budget {
+            return Err(UpscaleError::Memory {
+                path: path.to_owned(),
+                needed_bytes: around,
+                budget_bytes: budget,
+            });
+        }
+        let run = RunOptions {
+            edge: options.edge,
+            tile: options.tile,
+            memory_budget_bytes: budget - around,
+            ..RunOptions::default()
+        };
+        let engine =
+            Plan::new(&self.network, lr_size.0, lr_size.1, &run).map_err(UpscaleError::engine(path))?;
+        let mut engine_bytes = engine.peak_bytes();
+        if options.self_ensemble && lr_size.0 != lr_size.1 {
+            let turned = engine.transposed(&self.network).map_err(UpscaleError::engine(path))?;
+            engine_bytes = engine_bytes.max(turned.peak_bytes());
+        }
+        let decoding = PROCESS_BYTES + self.network.weights_bytes() + header.peak_decode_bytes();
+        Ok(PicturePlan { engine, size, peak_bytes: (around + engine_bytes).max(decoding) })
+    }
+
+    /// Memory beside weights and feature maps: the process, the picture, its parts for other passes, and the output.
+    fn bytes_around_engine(
+        &self,
+        header: &Header,
+        format: PictureFormat,
+        size: (usize, usize),
+        options: &PictureOptions,
+    ) -> u64 {
+        let scale = self.spec().scale() as u64;
+        let lr_plane = (header.width * header.height * size_of::<f32>()) as u64;
+        let channels = header.channels() as u64;
+        let has_extra_pass = header.has_alpha || header.is_gray;
+        // A gray plane or an alpha plane goes in three times.
+        let input = header.decoded_bytes() + if has_extra_pass { 3 * lr_plane } else { 0 };
+        let depth = format.encoded_depth(header.depth);
+        let sample = match depth {
+            SampleDepth::U8 => 1,
+            SampleDepth::U16 => 2,
+            SampleDepth::F32 => 4,
+        };
+        let raster = size.0 as u64 * size.1 as u64 * channels * sample;
+        let encoding = encoding_bytes(format, size.0, size.1, header.channels(), depth);
+        let hr_planes = if self.needs_planes(header, size, options) {
+            let resampled =
+                if self.is_model_size(header, size) { 0 } else { size.0 as u64 * size.1 as u64 * 4 };
+            channels * (lr_plane * scale * scale + resampled)
+        } else {
+            0
+        };
+        let views = if options.self_ensemble { input } else { 0 };
+        PROCESS_BYTES + input + views + raster + encoding + hr_planes
+    }
+
+    fn is_model_size(&self, header: &Header, size: (usize, usize)) -> bool {
+        let scale = self.spec().scale();
+        size == (header.width * scale, header.height * scale)
+    }
+
+    /// Whether the result must be held as planes before it is quantised.
+    fn needs_planes(&self, header: &Header, size: (usize, usize), options: &PictureOptions) -> bool {
+        options.self_ensemble || !self.is_model_size(header, size)
+    }
+
+    /// Enlarges one picture file into another.
+    ///
+    /// `announce` hears of the plan before the work starts; `progress` of how far it is.
+    ///
+    /// # Errors
+    /// [`UpscaleError`]; the output file is then as it was before.
+    pub fn upscale_file(
+        &self,
+        job: &Job<'_>,
+        options: &PictureOptions,
+        announce: &dyn Fn(&PicturePlan),
+        progress: Progress<'_>,
+    ) -> Result<Report, UpscaleError> {
+        let start = Instant::now();
+        let header = esrgan_image::probe(job.input, &options.limits)?;
+        let plan = self.plan(job.input, &header, job.format, options)?;
+        announce(&plan);
+        let decoded = decode(job.input, &options.limits)?;
+        let mut notices = decoded.notices;
+        notices.extend(self.plan_notices(&plan));
+        let depth = job.format.encoded_depth(decoded.header.depth);
+        let raster = self
+            .upscale_picture(decoded.picture, depth, &plan, options, progress)
+            .map_err(UpscaleError::engine(job.input))?;
+        notices.extend(encode(&raster, &decoded.metadata, job.format, &options.encode, job.output)?);
+        Ok(Report {
+            input: job.input.to_owned(),
+            output: job.output.to_owned(),
+            lr_size: (header.width, header.height),
+            size: plan.size,
+            mode: plan.engine.mode(),
+            peak_bytes_planned: plan.peak_bytes,
+            seconds: start.elapsed().as_secs_f64(),
+            notices,
+        })
+    }
+
+    /// What a user should know of a plan.
+    fn plan_notices(&self, plan: &PicturePlan) -> Option<Notice> {
+        let (tile, halo) = plan.engine.tile_lr_px()?;
+        Some(Notice::new(format!(
+            "worked off in tiles of {tile} px with a halo of {halo} px, as the memory does not allow the whole picture: \
+             such tiles have deviated from the exact result by up to {} of 255 levels",
+            esrgan_engine::LARGEST_TILE_DEVIATION_LEVELS
+        )))
+    }
+
+    /// Enlarges a picture in memory.
+    ///
+    /// # Errors
+    /// [`EngineError`] of the run.
+    pub fn upscale_picture(
+        &self,
+        mut picture: Picture,
+        depth: SampleDepth,
+        plan: &PicturePlan,
+        options: &PictureOptions,
+        progress: Progress<'_>,
+    ) -> Result<Raster, EngineError> {
+        if options.alpha != AlphaMode::Drop {
+            bleed_colors(&mut picture);
+        }
+        let lr_size = (picture.width(), picture.height());
+        let expected =
+            EngineError::Channels { expected: self.spec().in_channels(), found: picture.color.len() };
+        let passes = Passes::new(picture, self.spec(), options.alpha).map_err(|_| expected)?;
+        let scale = self.spec().scale();
+        let model_size = (lr_size.0 * scale, lr_size.1 * scale);
+        let run = PictureRun { upscaler: self, plan, progress, model_size };
+        if options.self_ensemble || plan.size != model_size {
+            let planes = run.into_planes(passes, options.self_ensemble)?;
+            Ok(finish_planes(planes, plan.size, depth))
+        } else {
+            run.into_raster(passes, depth)
+        }
+    }
+}
+
+/// One file to be made of another.
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'a> {
+    /// The picture.
+    pub input: &'a Path,
+    /// What is made of it.
+    pub output: &'a Path,
+    /// The output's format.
+    pub format: PictureFormat,
+}
+
+/// A picture at the model's size: colour channels, then perhaps alpha.
+struct EnlargedPlanes {
+    planes: Vec<Plane>,
+    color_channels: usize,
+}
+
+/// Brings planes to their final size, and rounds them once.
+fn finish_planes(enlarged: EnlargedPlanes, (width, height): (usize, usize), depth: SampleDepth) -> Raster {
+    let mut color = enlarged.planes;
+    let alpha = color.split_off(enlarged.color_channels).pop();
+    let picture = resample_picture(&Picture { color, alpha }, width, height, Filter::Lanczos3);
+    Raster::from_picture(&picture, depth)
+}
+
+/// One picture under way.
+struct PictureRun<'a> {
+    upscaler: &'a Upscaler,
+    plan: &'a PicturePlan,
+    progress: Progress<'a>,
+    model_size: (usize, usize),
+}
+
+impl PictureRun<'_> {
+    /// Runs all passes, quantising rows as they come.
+    fn into_raster(self, passes: Passes, depth: SampleDepth) -> Result<Raster, EngineError> {
+        let (width, height) = self.model_size;
+        let (channels, color_channels) = (passes.channels(), passes.color_channels);
+        let mut raster = blank_raster(width, height, channels, depth);
+        let count = passes.passes.len();
+        for (index, pass) in passes.passes.into_iter().enumerate() {
+            let mut sink = RasterSink { raster: &mut raster, gives: pass.gives, row: vec![0.0; width] };
+            self.pass(&pass.planes, &self.plan.engine, &mut sink, (index, count))?;
+        }
+        if let Some(value) = passes.constant_alpha {
+            (0..height).for_each(|y| write_row(&mut raster, y, color_channels, &vec![value; width]));
+        }
+        if let Some(alpha) = &passes.resampled_alpha {
+            let alpha = resample(alpha, width, height, Filter::Lanczos3);
+            (0..height).for_each(|y| write_row(&mut raster, y, color_channels, alpha.row(y)));
+        }
+        Ok(raster)
+    }
+
+    /// Runs all passes, in one view or averaged over all eight, keeping full precision.
+    fn into_planes(self, passes: Passes, self_ensemble: bool) -> Result<EnlargedPlanes, EngineError> {
+        let (width, height) = self.model_size;
+        let (channels, color_channels) = (passes.channels(), passes.color_channels);
+        let mut planes = vec![Plane::filled(width, height, 0.0); channels];
+        let all = View::all();
+        let views: &[View] = if self_ensemble { &all } else { &[View::PLAIN] };
+        let count = passes.passes.len() * views.len();
+        for (index, (Pass { planes: input, gives }, view)) in
+            passes.passes.iter().flat_map(|pass| views.iter().map(move |view| (pass, *view))).enumerate()
+        {
+            let turned: Vec<Plane> = input.iter().map(|plane| view.apply(plane)).collect();
+            let plan = if view.transposed {
+                self.plan.engine.transposed(&self.upscaler.network)?
+            } else {
+                self.plan.engine.clone()
+            };
+            let row = vec![0.0; plan.hr_width()];
+            let weight = 1.0 / views.len() as f32;
+            let mut sink = PlaneSink { planes: &mut planes, gives: *gives, view, weight, row };
+            self.pass(&turned, &plan, &mut sink, (index, count))?;
+        }
+        if let Some(value) = passes.constant_alpha {
+            planes[color_channels].samples_mut().fill(value);
+        }
+        if let Some(alpha) = &passes.resampled_alpha {
+            planes[color_channels] = resample(alpha, width, height, Filter::Lanczos3);
+        }
+        Ok(EnlargedPlanes { planes, color_channels })
+    }
+
+    /// Runs one pass of `count`.
+    fn pass(
+        &self,
+        planes: &[Plane],
+        plan: &Plan,
+        sink: &mut dyn esrgan_engine::RowSink,
+        (index, count): (usize, usize),
+    ) -> Result<(), EngineError> {
+        let progress =
+            |fraction: f64| -> ControlFlow<()> { (self.progress)((index as f64 + fraction) / count as f64) };
+        self.upscaler.engine.run(&self.upscaler.network, plan, planes, sink, &progress)
+    }
+}
