@@ -54,7 +54,8 @@ fn load_any(path: &Path, options: &LoadOptions) -> Result<Model, WeightsError> {
     let limits = &options.limits;
     if let Some((param, bin)) = ncnn_pair(path)? {
         let text = read_file(&param, limits.max_header_bytes)?;
-        let weights = read_file(&bin, limits.max_file_bytes)?;
+        // Nothing in a graph's files repeats elements, so their size bounds that of the tensors.
+        let weights = read_file(&bin, limits.max_file_bytes.min(limits.max_total_bytes))?;
         let (spec, tensors) = ncnn::read(&text, &weights)?;
         let contents = graph_contents(spec, tensors, Format::Ncnn, options)?;
         return model(path, &weights, contents);
@@ -65,6 +66,10 @@ fn load_any(path: &Path, options: &LoadOptions) -> Result<Model, WeightsError> {
     } else if safetensors::is_safetensors(&bytes) {
         named_contents(safetensors::read(&bytes, limits)?, Format::Safetensors, options)?
     } else if is_onnx(&bytes) {
+        if bytes.len() as u64 > limits.max_total_bytes {
+            let (limit, found) = (limits.max_total_bytes, bytes.len() as u64);
+            return Err(WeightsError::Limit { item: "bytes of all tensors".to_owned(), limit, found });
+        }
         let (spec, tensors) = onnx::read(&bytes)?;
         graph_contents(spec, tensors, Format::Onnx, options)?
     } else {
@@ -162,7 +167,7 @@ fn named_contents(state: StateDict, format: Format, options: &LoadOptions) -> Re
         }
     }
     if narrowed > 0 {
-        state.notices.push(Notice::new(format!("narrowed {narrowed} tensors from f64 to f32")));
+        state.notices.push(Notice::new(format!("tensors narrowed from f64 to f32: {narrowed}")));
     }
     if spec.family() == Family::Compact && spec.activation() == Activation::LeakyRelu {
         state.notices.push(Notice::new("the activations have no weights: LeakyReLU of slope 0.1 is assumed"));

@@ -65,8 +65,13 @@ pub(crate) fn read(file: &Arc<Vec<u8>>, limits: &Limits) -> Result<StateDict, We
     let text = file.get(LENGTH_BYTES..end);
     let text =
         text.ok_or_else(|| malformed("the header", format!("{length} bytes"), "the end of the file"))?;
+    let (data_bytes, limit) = (file.len() - end, limits.max_total_bytes_for(file.len() as u64));
+    if data_bytes as u64 > limit {
+        let item = "bytes of all tensors".to_owned();
+        return Err(WeightsError::Limit { item, limit, found: data_bytes as u64 });
+    }
     let header = parse(text, limits.max_tensors)?;
-    check_offsets(&header, file.len() - end)?;
+    check_offsets(&header, data_bytes)?;
     let mut tensors = Vec::with_capacity(header.tensors.len());
     for (key, entry) in header.tensors {
         let item = format!("the tensor `{}`", shown(&key));

@@ -39,8 +39,9 @@ impl StateDict {
                 .collect();
             if self.tensors.len() < before {
                 let left_out = before - self.tensors.len();
-                self.notices
-                    .push(Notice::new(format!("left out {left_out} tensors without the prefix `{prefix}`")));
+                self.notices.push(Notice::new(format!(
+                    "tensors left out because their keys lack the prefix `{prefix}`: {left_out}"
+                )));
             }
         }
         self

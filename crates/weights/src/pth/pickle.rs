@@ -362,11 +362,37 @@ impl<'a> Machine<'_, 'a> {
 
 /// An integer of any length: two's complement, little-endian.
 fn long(bytes: &[u8]) -> Value<'_> {
-    if bytes.len() > 8 {
-        return Value::Long(bytes);
-    }
     let is_negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
-    let mut wide = if is_negative { [0xff; 8] } else { [0; 8] };
-    wide[..bytes.len()].copy_from_slice(bytes);
-    Value::Int(i64::from_le_bytes(wide))
+    let sign = if is_negative { 0xff } else { 0 };
+    let (low, high) = bytes.split_at(bytes.len().min(8));
+    let mut wide = [sign; 8];
+    wide[..low.len()].copy_from_slice(low);
+    let value = i64::from_le_bytes(wide);
+    match high.iter().all(|&byte| byte == sign) && value.is_negative() == is_negative {
+        true => Value::Int(value),
+        false => Value::Long(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_of_any_length() {
+        for (bytes, value) in [
+            (&[][..], 0),
+            (&[0xff], -1),
+            (&[0xff, 0], 255),
+            (&[0, 0, 0, 0, 1], 1 << 32),
+            (&[0, 0, 0, 0, 0, 0, 0, 0x80], i64::MIN),
+            (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0], i64::MAX),
+            (&[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], -2),
+        ] {
+            assert_eq!(long(bytes), Value::Int(value), "{bytes:?}");
+        }
+        for beyond in [&[0, 0, 0, 0, 0, 0, 0, 0x80, 0][..], &[0, 0, 0, 0, 0, 0, 0, 0, 0xff], &[1; 9]] {
+            assert_eq!(long(beyond), Value::Long(beyond));
+        }
+    }
 }

@@ -75,6 +75,10 @@ impl Pickler {
                 self.bytes.push(b'M');
                 self.bytes.extend_from_slice(&(value as u16).to_le_bytes());
             }
+            0x1_0000..=0x7fff_ffff => {
+                self.bytes.push(b'J');
+                self.bytes.extend_from_slice(&(value as u32).to_le_bytes());
+            }
             _ => {
                 // Nine bytes hold every 64-bit length as a positive number.
                 self.bytes.extend_from_slice(&[0x8a, 9]);
