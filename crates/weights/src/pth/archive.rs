@@ -78,8 +78,8 @@ struct Directory {
     entries: u64,
 }
 
-fn find_directory(bytes: &[u8]) -> Result<Directory, WeightsError> {
-    let item = "the zip archive";
+/// The record at the end, which says where the directory is.
+fn find_end(bytes: &[u8]) -> Result<usize, WeightsError> {
     // A comment of up to 65,535 bytes may follow the end record, which says how long it is.
     let earliest = bytes.len().saturating_sub(END_BYTES + usize::from(u16::MAX));
     let latest = bytes.len().checked_sub(END_BYTES);
@@ -89,7 +89,12 @@ fn find_directory(bytes: &[u8]) -> Result<Directory, WeightsError> {
                 == Some(bytes.len())
     };
     let end = latest.and_then(|latest| (earliest..=latest).rev().find(is_end));
-    let end = end.ok_or_else(|| malformed(item, "an end record", "none: the file is cut off or damaged"))?;
+    end.ok_or_else(|| malformed("the zip archive", "an end record", "none: the file is cut off or damaged"))
+}
+
+fn find_directory(bytes: &[u8]) -> Result<Directory, WeightsError> {
+    let item = "the zip archive";
+    let end = find_end(bytes)?;
     let field = |offset: usize| u64::from(u32_at(bytes, end + offset).unwrap_or(0));
     let mut entries = u64::from(u16_at(bytes, end + 10).unwrap_or(0));
     let (mut length, mut start) = (field(12), field(16));

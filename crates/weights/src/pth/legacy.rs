@@ -45,6 +45,16 @@ pub(super) fn open<'a>(source: Source<'a>) -> Result<Legacy<'a>, WeightsError> {
     }
     let object = next(machine.end)?;
     let keys = next(object.end)?;
+    let storages = places(&source, &object, &keys)?;
+    Ok(Legacy { object, storages })
+}
+
+/// Where each of the storages lies that are listed in `keys`, one after the other behind that list.
+fn places<'a>(
+    source: &Source<'a>,
+    object: &Pickled<'a>,
+    keys: &Pickled<'a>,
+) -> Result<HashMap<&'a str, Range<usize>>, WeightsError> {
     let listed = keys.heap.sequence(keys.root);
     let listed = listed.ok_or_else(|| malformed("the storages' keys", "a list", keys.root.kind()))?;
     let declared: HashMap<&str, (usize, usize)> = object
@@ -53,7 +63,7 @@ pub(super) fn open<'a>(source: Source<'a>) -> Result<Legacy<'a>, WeightsError> {
         .iter()
         .map(|storage| (storage.key, (storage.elements, storage.element.size_bytes())))
         .collect();
-    let mut storages = HashMap::new();
+    let mut places = HashMap::new();
     let mut at = keys.end;
     for &key in listed {
         let Value::Text(key) = key else { return Err(malformed("a storage's key", "a string", key.kind())) };
@@ -74,9 +84,9 @@ pub(super) fn open<'a>(source: Source<'a>) -> Result<Legacy<'a>, WeightsError> {
             let left = source.bytes.len() - start;
             malformed(&item, format!("{elements} elements of {size} bytes"), format!("{left} bytes"))
         })?;
-        storages.insert(key, start..at);
+        places.insert(key, start..at);
     }
-    Ok(Legacy { object, storages })
+    Ok(places)
 }
 
 fn malformed(item: &str, expected: impl ToString, found: impl ToString) -> WeightsError {
