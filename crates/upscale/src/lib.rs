@@ -33,7 +33,10 @@ pub use size::OutputSize;
 pub use upscaler::{Job, ModelOptions, PictureOptions, PicturePlan, Report, Upscaler};
 
 pub use esrgan_engine::{Edge, Engine, EngineError, Isa, Network, Plan, Precision, RunOptions, TilePolicy};
-pub use esrgan_image::{EncodeOptions, ImageError, Limits, PictureFormat, decode, probe};
+pub use esrgan_image::{
+    Decoded, EncodeOptions, ImageError, Limits, Metadata, PictureFormat, Raster, Samples, decode, encode,
+    probe,
+};
 pub use esrgan_weights::{
     DType, Family, KeyLayout, LoadOptions, Model, ModelSpec, Origin, SaveOptions, WeightsError, interpolate,
     load, save,

@@ -1,0 +1,79 @@
+//! `esrgan bench`.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use esrgan_core::SampleDepth;
+use esrgan_upscale::{
+    AlphaMode, EncodeOptions, ModelOptions, PictureFormat, PictureOptions, Upscaler, decode, encode, probe,
+};
+use serde_json::json;
+
+use super::isa_from_environment;
+use crate::Outcome;
+use crate::flags::BenchFlags;
+
+/// Runs the command.
+pub(crate) fn run(flags: &BenchFlags) -> anyhow::Result<Outcome> {
+    let model_options = ModelOptions {
+        model_scale: flags.scale,
+        precision: flags.precision.into(),
+        threads: flags.threads,
+        isa: isa_from_environment()?,
+        ..ModelOptions::default()
+    };
+    let upscaler = Upscaler::load(&flags.model, &model_options)?;
+    let options = PictureOptions { alpha: AlphaMode::Drop, ..PictureOptions::default() };
+    let header = probe(&flags.input, &options.limits)?;
+    let plan = upscaler.plan(&flags.input, &header, PictureFormat::Png, &options)?;
+    let decoded = decode(&flags.input, &options.limits)?;
+    let mut seconds = Vec::new();
+    let mut raster = None;
+    for _ in 0..flags.repeat {
+        let picture = decoded.picture.clone();
+        let start = Instant::now();
+        let result = upscaler
+            .upscale_picture(picture, SampleDepth::U8, &plan, &options, &|_| ControlFlow::Continue(()))?;
+        seconds.push(start.elapsed().as_secs_f64());
+        raster = Some(result);
+    }
+    seconds.sort_by(f64::total_cmp);
+    let median = seconds[seconds.len() / 2];
+    let gflops = upscaler.network().nominal_flop(header.width, header.height) / median / 1e9;
+    if let (Some(output), Some(raster)) = (&flags.output, &raster) {
+        encode(raster, &decoded.metadata, PictureFormat::Png, &EncodeOptions::default(), output)?;
+    }
+    let report = json!({
+        "seconds": median,
+        "gflops": gflops,
+        "peak_rss_bytes": peak_rss_bytes(),
+        "peak_bytes_planned": plan.peak_bytes,
+        "isa": upscaler.engine().isa().name(),
+        "precision": upscaler.network().precision().name(),
+        "threads": upscaler.engine().threads(),
+        "device": "cpu",
+        "mode": plan.engine().mode(),
+        "width": header.width,
+        "height": header.height,
+        "repeat": flags.repeat,
+    });
+    if flags.json {
+        println!("{report}");
+    } else {
+        println!("{}", plan.engine());
+        println!(
+            "{median:.3} s, {gflops:.0} GFLOP/s, {} on {} threads, median of {}",
+            upscaler.engine().isa(),
+            upscaler.engine().threads(),
+            flags.repeat
+        );
+    }
+    Ok(Outcome::Done)
+}
+
+/// The most memory that this process has held, where the system says it.
+fn peak_rss_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}

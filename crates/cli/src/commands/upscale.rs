@@ -1,0 +1,215 @@
+//! `esrgan upscale`.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use esrgan_core::Notice;
+use esrgan_upscale::{
+    Batch, BatchJob, BatchOptions, EncodeOptions, Job, Limits, ModelOptions, OutputSize, PictureOptions,
+    Report, UpscaleError, Upscaler, default_budget_bytes, list_batch, probe,
+};
+use serde_json::json;
+
+use super::isa_from_environment;
+use super::models::find_model;
+use crate::Outcome;
+use crate::flags::UpscaleFlags;
+use crate::talk::{self, Progress};
+
+/// Runs the command.
+pub(crate) fn run(flags: &UpscaleFlags) -> anyhow::Result<Outcome> {
+    let model = find_model(&flags.model, flags.models_dir.as_deref())?;
+    let (upscaler, model_notices) = load(&model, flags)?;
+    let batch_options =
+        BatchOptions { output: flags.output.clone(), format: flags.format.0, recursive: flags.recursive };
+    let batch = list_batch(&flags.inputs, flags.size(), upscaler.spec().scale(), &batch_options)?;
+    talk::notices(&model, &model_notices);
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
+    Run { flags, model: &model, upscaler: &upscaler, options: picture_options(flags), stop }.all(&batch)
+}
+
+/// Loads the model, as x3 where its file fits that and the user asks for it.
+fn load(model: &Path, flags: &UpscaleFlags) -> anyhow::Result<(Upscaler, Vec<Notice>)> {
+    let mut options = ModelOptions {
+        model_scale: flags.model_scale,
+        precision: flags.precision.into(),
+        threads: flags.threads,
+        isa: isa_from_environment()?,
+        ..ModelOptions::default()
+    };
+    let upscaler = Upscaler::load(model, &options)?;
+    let notices = upscaler.origin().notices.clone();
+    if upscaler.origin().scale_is_ambiguous && flags.size() == OutputSize::Scale(3.0) {
+        options.model_scale = Some(3);
+        let sentence = "read as a x3 model, as `--scale 3` asks; if it is a x2 model, say `--model-scale 2`";
+        return Ok((Upscaler::load(model, &options)?, vec![Notice::new(sentence)]));
+    }
+    Ok((upscaler, notices))
+}
+
+fn picture_options(flags: &UpscaleFlags) -> PictureOptions {
+    let memory_budget_bytes = flags.memory.unwrap_or_else(default_budget_bytes);
+    PictureOptions {
+        limits: Limits {
+            max_pixels: flags.max_pixels,
+            max_side: flags.max_side,
+            max_alloc_bytes: memory_budget_bytes,
+        },
+        size: flags.size(),
+        alpha: flags.alpha.into(),
+        edge: flags.edge.into(),
+        tile: flags.tile.0,
+        memory_budget_bytes,
+        self_ensemble: flags.tta,
+        encode: EncodeOptions { quality: flags.quality },
+    }
+}
+
+/// A batch under way.
+struct Run<'a> {
+    flags: &'a UpscaleFlags,
+    model: &'a Path,
+    upscaler: &'a Upscaler,
+    options: PictureOptions,
+    stop: Arc<AtomicBool>,
+}
+
+/// What has been done so far.
+#[derive(Default)]
+struct Tally {
+    done: usize,
+    skipped: usize,
+    pixels: u64,
+    failed: Vec<PathBuf>,
+}
+
+impl Run<'_> {
+    fn all(&self, batch: &Batch) -> anyhow::Result<Outcome> {
+        let progress =
+            Progress::new(batch.jobs.len(), || batch.jobs.iter().map(|job| self.pixels(job)).sum());
+        let mut tally = Tally::default();
+        for job in &batch.jobs {
+            if self.stop.load(Ordering::Relaxed) {
+                break;
+            }
+            if self.flags.skip_existing && job.output.exists() {
+                tally.skipped += 1;
+                tally.pixels += self.pixels(job);
+            } else {
+                self.one(job, &progress, &mut tally);
+            }
+            progress.finish_picture(tally.done + tally.skipped, tally.pixels);
+        }
+        progress.clear();
+        self.summary(batch, &tally);
+        Ok(match (self.stop.load(Ordering::Relaxed), tally.failed.is_empty()) {
+            (true, _) => Outcome::Interrupted,
+            (false, true) => Outcome::Done,
+            (false, false) => Outcome::SomeFailed,
+        })
+    }
+
+    /// Pixels of an input, or none where its header cannot be read: the error is said when its turn comes.
+    fn pixels(&self, job: &BatchJob) -> u64 {
+        probe(&job.input, &self.options.limits).map_or(0, |header| (header.width * header.height) as u64)
+    }
+
+    /// Enlarges one picture, and says how it went.
+    fn one(&self, job: &BatchJob, progress: &Progress, tally: &mut Tally) {
+        let result = self.enlarge(job, progress, tally.pixels);
+        if self.stop.load(Ordering::Relaxed) && result.is_err() {
+            return;
+        }
+        progress.say(|| match &result {
+            Ok(report) => {
+                talk::notices(&job.input, &report.notices);
+                if self.flags.json {
+                    println!("{}", self.json(report));
+                }
+            }
+            Err(error) => {
+                talk::error(error);
+                if self.flags.json {
+                    println!("{}", failure_json(job, error));
+                }
+            }
+        });
+        match result {
+            Ok(report) => {
+                tally.done += 1;
+                tally.pixels += (report.lr_size.0 * report.lr_size.1) as u64;
+            }
+            Err(_) => tally.failed.push(job.input.clone()),
+        }
+    }
+
+    fn enlarge(&self, job: &BatchJob, progress: &Progress, done_pixels: u64) -> anyhow::Result<Report> {
+        if let Some(folder) = job.output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder)
+                .map_err(|source| UpscaleError::Io { path: folder.to_owned(), source })?;
+        }
+        let pixels = self.pixels(job);
+        let advance = |fraction: f64| {
+            progress.advance(done_pixels, pixels, fraction);
+            if self.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let announce = |plan: &esrgan_upscale::PicturePlan| {
+            progress.say(|| {
+                let total = esrgan_core::format_bytes(plan.peak_bytes);
+                eprintln!("{}: {}; {total} of memory in all", job.input.display(), plan.engine());
+            });
+        };
+        let job = Job { input: &job.input, output: &job.output, format: job.format };
+        Ok(self.upscaler.upscale_file(&job, &self.options, &announce, &advance)?)
+    }
+
+    fn summary(&self, batch: &Batch, tally: &Tally) {
+        if batch.jobs.len() > 1 || !tally.failed.is_empty() {
+            eprintln!("{} done, {} skipped, {} failed", tally.done, tally.skipped, tally.failed.len());
+        }
+        for path in &tally.failed {
+            eprintln!("failed: {}", path.display());
+        }
+        for path in &batch.passed_over {
+            eprintln!("note: {}: no picture by its name, left alone", path.display());
+        }
+        if self.stop.load(Ordering::Relaxed) {
+            eprintln!("stopped on request");
+        }
+    }
+
+    fn json(&self, report: &Report) -> serde_json::Value {
+        json!({
+            "input": report.input.to_string_lossy(),
+            "output": report.output.to_string_lossy(),
+            "lr_width": report.lr_size.0,
+            "lr_height": report.lr_size.1,
+            "width": report.size.0,
+            "height": report.size.1,
+            "model": self.model.to_string_lossy(),
+            "seconds": report.seconds,
+            "isa": self.upscaler.engine().isa().name(),
+            "precision": self.upscaler.network().precision().name(),
+            "threads": self.upscaler.engine().threads(),
+            "mode": report.mode,
+            "peak_bytes_planned": report.peak_bytes_planned,
+            "notices": report.notices.iter().map(Notice::as_str).collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn failure_json(job: &BatchJob, error: &anyhow::Error) -> serde_json::Value {
+    let kind = error
+        .downcast_ref::<UpscaleError>()
+        .map_or_else(|| "Internal".to_owned(), |error| format!("{:?}", esrgan_core::Classify::kind(error)));
+    json!({
+        "input": job.input.to_string_lossy(),
+        "output": job.output.to_string_lossy(),
+        "error": talk::chain(error),
+        "kind": kind.to_lowercase(),
+    })
+}

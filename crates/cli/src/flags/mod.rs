@@ -1,0 +1,39 @@
+//! Flags: one struct for each command, and the values that several of them take.
+
+mod models;
+mod upscale;
+mod values;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use models::{BenchFlags, ConvertFlags, InspectFlags, InterpolateFlags, ListFlags};
+pub(crate) use upscale::UpscaleFlags;
+pub(crate) use values::{AlphaFlag, Device, EdgeFlag, FormatFlag, PrecisionFlag, TileFlag};
+
+/// Enlarges pictures with any ESRGAN model, exactly and within bounded memory.
+#[derive(Debug, Parser)]
+#[command(name = "esrgan", version, about, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Enlarge pictures or folders of pictures
+    Upscale(Box<UpscaleFlags>),
+    /// Say what a model file holds
+    Inspect(InspectFlags),
+    /// Turn a model into another format, key layout or number type
+    Convert(ConvertFlags),
+    /// Mix two models: (1 - alpha) * A + alpha * B
+    Interpolate(InterpolateFlags),
+    /// List the models in a folder
+    Models(ListFlags),
+    /// Time the forward pass of a model on one picture
+    Bench(BenchFlags),
+    /// Print the documentation of all commands as Markdown
+    #[command(hide = true)]
+    DocsMarkdown,
+}

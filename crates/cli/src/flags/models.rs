@@ -1,0 +1,191 @@
+//! Flags of the commands about models.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use esrgan_upscale::{DType, KeyLayout};
+
+use super::upscale::threads;
+use super::{Device, PrecisionFlag};
+
+/// Flags of `inspect`.
+#[derive(Args, Debug)]
+pub(crate) struct InspectFlags {
+    /// Model file
+    pub(crate) model: PathBuf,
+    /// The model's scale, where its file fits x2 and x3 alike
+    #[arg(short, long, value_name = "SCALE")]
+    pub(crate) scale: Option<usize>,
+    /// One JSON object on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Flags of `convert`.
+#[derive(Args, Debug)]
+pub(crate) struct ConvertFlags {
+    /// Model file to read
+    #[arg(value_name = "IN")]
+    pub(crate) input: PathBuf,
+    /// Model file to write: .safetensors, .pth, .onnx, or .param (with .bin beside it)
+    #[arg(value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    /// How the keys are spelled [default: as they were, else basicsr]
+    #[arg(long, value_enum, value_name = "LAYOUT")]
+    pub(crate) layout: Option<LayoutFlag>,
+    /// Type of the weights [default: as they were]
+    #[arg(long, value_enum, value_name = "TYPE")]
+    pub(crate) dtype: Option<DTypeFlag>,
+    /// The model's scale, where its file fits x2 and x3 alike
+    #[arg(short, long, value_name = "SCALE")]
+    pub(crate) scale: Option<usize>,
+}
+
+/// Flags of `interpolate`.
+#[derive(Args, Debug)]
+pub(crate) struct InterpolateFlags {
+    /// The model that alpha 0 gives
+    pub(crate) a: PathBuf,
+    /// The model that alpha 1 gives
+    pub(crate) b: PathBuf,
+    /// Share of B, 0 to 1
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) alpha: f64,
+    /// Model file to write
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    /// The models' scale, where their files fit x2 and x3 alike
+    #[arg(short, long, value_name = "SCALE")]
+    pub(crate) scale: Option<usize>,
+}
+
+/// Flags of `models`.
+#[derive(Args, Debug)]
+pub(crate) struct ListFlags {
+    /// Folder of models
+    #[arg(long, value_name = "DIR", env = "ESRGAN_MODELS")]
+    pub(crate) models_dir: Option<PathBuf>,
+    /// One JSON object a line on stdout for each model
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Flags of `bench`.
+#[derive(Args, Debug)]
+pub(crate) struct BenchFlags {
+    /// Model file
+    #[arg(short, long, value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+    /// Picture to enlarge
+    #[arg(short, long, value_name = "LR")]
+    pub(crate) input: PathBuf,
+    /// Arithmetic of the network
+    #[arg(long, value_enum, value_name = "TYPE", default_value = "auto")]
+    pub(crate) precision: PrecisionFlag,
+    /// Threads [default: all processors]
+    #[arg(long, value_name = "N", env = "ESRGAN_THREADS", value_parser = threads)]
+    pub(crate) threads: Option<usize>,
+    /// Forward passes to time; the median counts
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) repeat: u32,
+    /// Where the network runs: `auto` or `cpu`
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub(crate) device: Device,
+    /// Picture to write the result to
+    #[arg(short, long, value_name = "OUT.png")]
+    pub(crate) output: Option<PathBuf>,
+    /// The model's scale, where its file fits x2 and x3 alike
+    #[arg(short, long, value_name = "SCALE")]
+    pub(crate) scale: Option<usize>,
+    /// One JSON object on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `--layout`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LayoutFlag {
+    /// BasicSR and Real-ESRGAN: body.0.rdb1.conv1.weight
+    Basicsr,
+    /// ESRGAN of 2018: model.1.sub.0.RDB1.conv1.0.weight
+    Old,
+    /// ESRGAN of 2019, BSRGAN: RRDB_trunk.0.RDB1.conv1.weight
+    Trunk,
+}
+
+impl From<LayoutFlag> for KeyLayout {
+    fn from(flag: LayoutFlag) -> Self {
+        match flag {
+            LayoutFlag::Basicsr => Self::BasicSr,
+            LayoutFlag::Old => Self::Old,
+            LayoutFlag::Trunk => Self::RrdbTrunk,
+        }
+    }
+}
+
+/// `--dtype`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DTypeFlag {
+    /// 32-bit floating point
+    F32,
+    /// 16-bit floating point
+    F16,
+    /// bfloat16
+    Bf16,
+}
+
+impl From<DTypeFlag> for DType {
+    fn from(flag: DTypeFlag) -> Self {
+        match flag {
+            DTypeFlag::F32 => Self::F32,
+            DTypeFlag::F16 => Self::F16,
+            DTypeFlag::Bf16 => Self::BF16,
+        }
+    }
+}
+
+/// A share between 0 and 1.
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        _ => Err("expected a number from 0 to 1".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::Cli;
+
+    #[test]
+    fn commands_about_models_are_read() {
+        for (arguments, is_good) in [
+            (&["inspect", "m.pth", "--json", "-s", "3"][..], true),
+            (&["convert", "a.pth", "b.onnx", "--layout", "old", "--dtype", "bf16"], true),
+            (&["convert", "a.pth"], false),
+            (&["interpolate", "a", "b", "--alpha", "0.8", "-o", "c.pth"], true),
+            (&["interpolate", "a", "b", "--alpha", "1.5", "-o", "c.pth"], false),
+            (&["models", "--models-dir", "x"], true),
+            (&["bench", "--model", "m", "--input", "i.png", "--repeat", "0"], false),
+            (
+                &[
+                    "bench",
+                    "--model",
+                    "m",
+                    "--input",
+                    "i.png",
+                    "--threads",
+                    "2",
+                    "--output",
+                    "o.png",
+                    "--json",
+                ],
+                true,
+            ),
+        ] {
+            let all = std::iter::once(&"esrgan").chain(arguments);
+            assert_eq!(Cli::try_parse_from(all).is_ok(), is_good, "{arguments:?}");
+        }
+    }
+}

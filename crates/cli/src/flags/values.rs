@@ -1,0 +1,161 @@
+//! Values of flags.
+
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use esrgan_upscale::{AlphaMode, Edge, PictureFormat, Precision, TilePolicy};
+
+/// `--precision`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PrecisionFlag {
+    /// The fastest that loses nothing visible on this processor; f32 where it has no faster native type
+    #[default]
+    Auto,
+    /// 32-bit floating point
+    F32,
+    /// Weights rounded to bfloat16, sums in 32-bit floating point
+    Bf16,
+}
+
+impl From<PrecisionFlag> for Precision {
+    fn from(flag: PrecisionFlag) -> Self {
+        match flag {
+            PrecisionFlag::Auto | PrecisionFlag::F32 => Self::F32,
+            PrecisionFlag::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+/// `--alpha`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AlphaFlag {
+    /// Enlarge transparency by the model, as a gray picture
+    #[default]
+    Model,
+    /// Enlarge transparency by a Lanczos filter, which is faster
+    Resample,
+    /// Drop transparency and keep the colours
+    Drop,
+}
+
+impl From<AlphaFlag> for AlphaMode {
+    fn from(flag: AlphaFlag) -> Self {
+        match flag {
+            AlphaFlag::Model => Self::Model,
+            AlphaFlag::Resample => Self::Resample,
+            AlphaFlag::Drop => Self::Drop,
+        }
+    }
+}
+
+/// `--edge`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EdgeFlag {
+    /// Zeros, as the networks were trained
+    #[default]
+    Zero,
+    /// The edge pixel, repeated
+    Replicate,
+    /// The picture, mirrored
+    Reflect,
+    /// The opposite edge: tileable textures stay tileable
+    Wrap,
+}
+
+impl From<EdgeFlag> for Edge {
+    fn from(flag: EdgeFlag) -> Self {
+        match flag {
+            EdgeFlag::Zero => Self::Zero,
+            EdgeFlag::Replicate => Self::Replicate,
+            EdgeFlag::Reflect => Self::Reflect,
+            EdgeFlag::Wrap => Self::Wrap,
+        }
+    }
+}
+
+/// `--device`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Device {
+    /// The fastest that this build can use.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+}
+
+impl FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_vulkan =
+            text == "vulkan" || text.strip_prefix("vulkan:").is_some_and(|n| n.parse::<u32>().is_ok());
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            _ if is_vulkan => Err("this build has no GPU support: use `cpu` or `auto`".to_owned()),
+            _ => Err("expected `auto` or `cpu`".to_owned()),
+        }
+    }
+}
+
+/// `--tile`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TileFlag(pub(crate) TilePolicy);
+
+impl FromStr for TileFlag {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self(TilePolicy::Auto)),
+            "off" => Ok(Self(TilePolicy::Off)),
+            _ => match text.parse() {
+                Ok(pixels) => Ok(Self(TilePolicy::LrPx(pixels))),
+                Err(_) => Err("expected `auto`, `off`, or a tile's side in input pixels".to_owned()),
+            },
+        }
+    }
+}
+
+/// `--format`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FormatFlag(pub(crate) Option<PictureFormat>);
+
+impl FromStr for FormatFlag {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "keep" {
+            return Ok(Self(None));
+        }
+        let writable = || PictureFormat::ALL.iter().filter(|format| format.can_encode());
+        match PictureFormat::from_extension(text).filter(|format| format.can_encode()) {
+            Some(format) => Ok(Self(Some(format))),
+            None => {
+                let names: Vec<&str> = writable().map(|format| format.extension()).collect();
+                Err(format!("expected `keep` or one of {}", names.join(", ")))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_read() {
+        assert_eq!(
+            "vulkan:1".parse::<Device>().unwrap_err(),
+            "this build has no GPU support: use `cpu` or `auto`"
+        );
+        assert_eq!("cpu".parse(), Ok(Device::Cpu));
+        assert!("gpu".parse::<Device>().is_err());
+        assert_eq!("256".parse(), Ok(TileFlag(TilePolicy::LrPx(256))));
+        assert_eq!("off".parse(), Ok(TileFlag(TilePolicy::Off)));
+        assert!("-3".parse::<TileFlag>().is_err());
+        assert_eq!("keep".parse(), Ok(FormatFlag(None)));
+        assert_eq!("jpg".parse(), Ok(FormatFlag(Some(PictureFormat::Jpeg))));
+        assert!("gif".parse::<FormatFlag>().is_err());
+    }
+}

@@ -1,0 +1,82 @@
+//! What goes to stderr: errors, notices, progress.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use esrgan_core::Notice;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Says an error and what caused it, on one line.
+pub(crate) fn error(error: &anyhow::Error) {
+    eprintln!("error: {}", chain(error));
+}
+
+/// An error with those of its causes that say something new, on one line.
+pub(crate) fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+/// Says what a user should know of a file.
+pub(crate) fn notices(about: &std::path::Path, notices: &[Notice]) {
+    for notice in notices {
+        eprintln!("note: {}: {notice}", about.display());
+    }
+}
+
+/// A bar for pictures and megapixels; nothing at all where stderr is no terminal.
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    pictures: usize,
+}
+
+/// Steps of the bar for each input pixel: fractions of a picture move it.
+const STEPS_PER_PIXEL: f64 = 16.0;
+
+impl Progress {
+    /// A bar for `pictures` pictures with `pixels` input pixels in all.
+    pub(crate) fn new(pictures: usize, pixels: impl FnOnce() -> u64) -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self { bar: ProgressBar::hidden(), pictures };
+        }
+        let bar = ProgressBar::with_draw_target(
+            Some((pixels() as f64 * STEPS_PER_PIXEL) as u64),
+            ProgressDrawTarget::stderr(),
+        );
+        let style = ProgressStyle::with_template("{prefix} [{bar:30}] {percent:>3} % {msg} ETA {eta}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+        bar.enable_steady_tick(Duration::from_millis(250));
+        let progress = Self { bar, pictures };
+        progress.finish_picture(0, 0);
+        progress
+    }
+
+    /// Moves the bar: `done_pixels` of finished pictures, and a fraction of the one under way.
+    pub(crate) fn advance(&self, done_pixels: u64, pixels: u64, fraction: f64) {
+        self.bar.set_position(((done_pixels as f64 + pixels as f64 * fraction) * STEPS_PER_PIXEL) as u64);
+    }
+
+    /// Says how many pictures and pixels are done.
+    pub(crate) fn finish_picture(&self, pictures: usize, pixels: u64) {
+        self.bar.set_prefix(format!("{pictures}/{} pictures", self.pictures));
+        self.bar.set_message(format!("{:.1} MP", pixels as f64 / 1e6));
+    }
+
+    /// Prints through the bar.
+    pub(crate) fn say(&self, print: impl FnOnce()) {
+        self.bar.suspend(print);
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
