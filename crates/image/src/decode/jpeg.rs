@@ -1,0 +1,143 @@
+//! JPEG: gray, YCbCr, RGB, and the inks of CMYK and YCCK.
+//!
+//! The whole file is read first: the decoder is faster on a slice, and the walk over its markers needs one too.
+
+use std::io::Read;
+
+use esrgan_core::{Notice, SampleDepth};
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+
+use crate::Limits;
+use crate::canvas::Canvas;
+use crate::decode::cmyk::{Inks, Separations};
+use crate::decode::jpeg_markers::Outline;
+use crate::decode::{Codec, Source};
+use crate::error::Failure;
+use crate::header::Stored;
+use crate::memory;
+use crate::metadata::{Found, exif, xmp};
+use crate::orientation::Orientation;
+
+pub(super) struct Jpeg {
+    bytes: Vec<u8>,
+    outline: Outline,
+    stored: Stored,
+}
+
+impl Jpeg {
+    pub(super) fn open(mut source: Source<'_>, limits: &Limits) -> Result<Self, Failure> {
+        let allowed = limits.alloc_bytes();
+        if source.length > allowed {
+            return Err(Failure::Memory { allowed, found: source.length });
+        }
+        let mut bytes = memory::reserved(usize::try_from(source.length).unwrap_or(usize::MAX))?;
+        (&mut source.reader).take(source.length).read_to_end(&mut bytes)?;
+        let outline = Outline::read(&bytes)?;
+        if outline.precision != 8 {
+            return Err(Failure::Unsupported(format!("{} bits a sample, expected 8", outline.precision)));
+        }
+        if !matches!(outline.components, 1 | 3 | 4) {
+            return Err(Failure::Unsupported(format!(
+                "{} components, expected 1, 3 or 4",
+                outline.components
+            )));
+        }
+        let exif = outline.exif.clone().map(|range| &bytes[range]);
+        let orientation = exif.and_then(exif::orientation).unwrap_or(1);
+        let stored = Stored {
+            width: u32::from(outline.width),
+            height: u32::from(outline.height),
+            depth: SampleDepth::U8,
+            has_alpha: false,
+            is_gray: outline.components == 1,
+            orientation: Orientation::from_exif(orientation),
+            scratch_bytes: scratch_bytes(&outline, bytes.len()),
+        };
+        Ok(Self { bytes, outline, stored })
+    }
+}
+
+/// The file, the decoded samples, and for progressive files a coefficient of two bytes for each sample.
+fn scratch_bytes(outline: &Outline, file_bytes: usize) -> u64 {
+    let pixels = u64::from(outline.width) * u64::from(outline.height);
+    let samples = pixels * u64::from(outline.components);
+    let coefficients = if outline.is_progressive { 2 * samples } else { 0 };
+    file_bytes as u64 + samples + coefficients
+}
+
+impl Codec for Jpeg {
+    fn stored(&self) -> &Stored {
+        &self.stored
+    }
+
+    fn decode(self: Box<Self>, canvas: &mut Canvas) -> Result<Found, Failure> {
+        let Self { bytes, outline, .. } = *self;
+        // Strict: damage inside the picture is an error instead of a gray area.
+        let options = DecoderOptions::default()
+            .set_strict_mode(true)
+            .set_max_width(usize::MAX)
+            .set_max_height(usize::MAX);
+        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes.as_slice()), options);
+        decoder.decode_headers()?;
+        let input = decoder.input_colorspace().unwrap_or(ColorSpace::Unknown);
+        let output = match outline.components {
+            1 => ColorSpace::Luma,
+            // The inks as they are stored: the profile, not the decoder, knows their colours.
+            4 if input == ColorSpace::YCCK => ColorSpace::YCCK,
+            4 => ColorSpace::CMYK,
+            _ => ColorSpace::RGB,
+        };
+        decoder.set_options(options.jpeg_set_out_colorspace(output));
+        let size = decoder.output_buffer_size().ok_or_else(|| Failure::malformed("no output size"))?;
+        let expected = self.stored.pixels() * u64::from(outline.components);
+        if size as u64 != expected {
+            return Err(Failure::malformed(format!(
+                "{expected} samples were expected, the decoder gives {size}"
+            )));
+        }
+        let mut samples = memory::zeroed::<u8>(expected)?;
+        decoder.decode_into(&mut samples)?;
+        let mut icc = decoder.icc_profile();
+        drop(decoder);
+        let block = |range: Option<std::ops::Range<usize>>| range.map(|range| bytes[range].to_vec());
+        let mut found = Found {
+            exif: block(outline.exif),
+            xmp: block(outline.xmp),
+            density: outline.density,
+            ..Found::default()
+        };
+        if outline.components == 4 {
+            let inks = Inks { is_ycck: output == ColorSpace::YCCK, is_inverted: outline.is_adobe };
+            put_inks(canvas, &samples, inks, icc.take(), &mut found.notices);
+        } else {
+            canvas.put_all(&samples);
+        }
+        found.icc = icc;
+        if found.xmp.as_deref().is_some_and(xmp::is_extended) {
+            found.notices.push(Notice::new("extended XMP is not carried, the main packet is"));
+        }
+        Ok(found)
+    }
+}
+
+fn put_inks(
+    canvas: &mut Canvas,
+    samples: &[u8],
+    inks: Inks,
+    icc: Option<Vec<u8>>,
+    notices: &mut Vec<Notice>,
+) {
+    let mut separations = Separations::new(icc, notices);
+    let mut row_inks = Vec::with_capacity(canvas.width() * 4);
+    let row_bytes = canvas.width() * 4;
+    for (y, row) in samples.chunks_exact(row_bytes).enumerate().take(canvas.height()) {
+        row_inks.clear();
+        row_inks.extend(
+            row.as_chunks().0.iter().flat_map(|pixel| inks.amounts(*pixel)).map(|ink| u16::from(ink) * 257),
+        );
+        canvas.put(0, y, separations.converted(&row_inks));
+    }
+}

@@ -1,0 +1,11 @@
+//! Pictures from outside in: fixtures by other programs, round trips, hostile files, limits, atomic writing.
+
+mod common;
+mod external;
+mod fixtures;
+mod hostile;
+mod limits;
+mod metadata;
+mod mutations;
+mod round_trip;
+mod writing;
