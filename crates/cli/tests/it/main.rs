@@ -1,0 +1,14 @@
+//! The `esrgan` command from outside: one binary, a module for each subject.
+
+#[cfg(test)]
+mod batch;
+#[cfg(test)]
+mod bench;
+#[cfg(test)]
+mod fidelity;
+#[cfg(test)]
+mod goldens;
+#[cfg(test)]
+mod models;
+#[cfg(test)]
+mod run;
