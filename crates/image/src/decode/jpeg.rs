@@ -60,12 +60,11 @@ impl Jpeg {
     }
 }
 
-/// The file, the decoded samples, and for progressive files a coefficient of two bytes for each sample.
+/// The file and the decoded samples. Coefficients of progressive files, two bytes a sample, are gone before the planes, four
+/// bytes a sample, come.
 fn scratch_bytes(outline: &Outline, file_bytes: usize) -> u64 {
     let pixels = u64::from(outline.width) * u64::from(outline.height);
-    let samples = pixels * u64::from(outline.components);
-    let coefficients = if outline.is_progressive { 2 * samples } else { 0 };
-    file_bytes as u64 + samples + coefficients
+    file_bytes as u64 + pixels * u64::from(outline.components)
 }
 
 impl Codec for Jpeg {

@@ -17,7 +17,6 @@ pub(super) struct Outline {
     pub height: u16,
     pub components: u8,
     pub precision: u8,
-    pub is_progressive: bool,
     /// An Adobe segment was seen: CMYK is stored inverted.
     pub is_adobe: bool,
     pub exif: Option<Range<usize>>,
@@ -59,7 +58,7 @@ impl Outline {
     fn visit(&mut self, marker: u8, bytes: &[u8], segment: Range<usize>) -> Result<(), Failure> {
         let content = &bytes[segment.clone()];
         match marker {
-            0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => self.frame(marker, content)?,
+            0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => self.frame(content)?,
             0xDA => self.scans += 1,
             0xE0 if content.starts_with(b"JFIF\0") => self.density = density(content),
             0xE1 if content.starts_with(EXIF) && self.exif.is_none() => {
@@ -74,7 +73,7 @@ impl Outline {
         Ok(())
     }
 
-    fn frame(&mut self, marker: u8, content: &[u8]) -> Result<(), Failure> {
+    fn frame(&mut self, content: &[u8]) -> Result<(), Failure> {
         let &[precision, h1, h0, w1, w0, components, ..] = content else {
             return Err(Failure::malformed("the frame header is too short"));
         };
@@ -85,7 +84,6 @@ impl Outline {
         self.height = u16::from_be_bytes([h1, h0]);
         self.width = u16::from_be_bytes([w1, w0]);
         self.components = components;
-        self.is_progressive = marker == 0xC2;
         if self.width == 0 || self.height == 0 || components == 0 {
             return Err(Failure::malformed("the frame header gives no size"));
         }

@@ -37,10 +37,9 @@ impl<'a> WebP<'a> {
             orientation: Orientation::from_exif(orientation),
             scratch_bytes: 0,
         };
-        // The output, and beside it either four bytes a pixel of a lossless frame or two of luma and chroma.
-        let inner = if decoder.is_lossy() { 2 } else { 4 };
-        let canvases = if decoder.is_animated() { 4 } else { 0 };
-        stored.scratch_bytes = stored.pixels() * (stored.channels() as u64 + inner + canvases);
+        // The output, and the canvas of animations; what a frame needs beside them is gone before the planes come.
+        let canvas = if decoder.is_animated() { 4 } else { 0 };
+        stored.scratch_bytes = stored.pixels() * (stored.channels() as u64 + canvas);
         Ok(Self { decoder, exif, stored })
     }
 }

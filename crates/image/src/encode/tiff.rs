@@ -13,11 +13,13 @@ use tiff::tags::{ExtraSamples, PhotometricInterpretation, Predictor, SampleForma
 use super::Output;
 use super::png::side;
 use crate::error::Failure;
+use crate::metadata::Density;
 use crate::metadata::directories::{Directories, Entry};
 use crate::{Metadata, Raster, Samples};
 
 const XMP: Tag = Tag::Unknown(0x02BC);
 const DEFLATE: u16 = 8;
+const NO_UNIT: u16 = 1;
 const INCHES: u16 = 2;
 const CONTIGUOUS: u16 = 1;
 /// Bytes of a strip before compression, as near as whole rows allow.
@@ -58,15 +60,26 @@ fn write_kind<K: TiffKind>(
     if let Some(xmp) = &metadata.xmp {
         write_bytes(&mut directory, XMP, Type::BYTE, xmp)?;
     }
-    if let Some(density) = metadata.density {
-        let rational = |dots: f64| Rational { n: (dots * 1000.0).round() as u32, d: 1000 };
-        directory.write_tag(Tag::XResolution, rational(density.x))?;
-        directory.write_tag(Tag::YResolution, rational(density.y))?;
-        directory.write_tag(Tag::ResolutionUnit, INCHES)?;
-    }
+    write_density(&mut directory, metadata.density)?;
     write_layout(&mut directory, raster)?;
     write_strips(&mut directory, raster)?;
     directory.finish()?;
+    Ok(())
+}
+
+/// Resolution is a required field: without a density it says square pixels.
+fn write_density<K: TiffKind>(
+    directory: &mut DirectoryEncoder<'_, &mut Output, K>,
+    density: Option<Density>,
+) -> Result<(), Failure> {
+    let rational = |dots: f64| Rational { n: (dots * 1000.0).round() as u32, d: 1000 };
+    let (unit, x, y) = match density {
+        Some(density) => (INCHES, rational(density.x), rational(density.y)),
+        None => (NO_UNIT, Rational { n: 1, d: 1 }, Rational { n: 1, d: 1 }),
+    };
+    directory.write_tag(Tag::XResolution, x)?;
+    directory.write_tag(Tag::YResolution, y)?;
+    directory.write_tag(Tag::ResolutionUnit, unit)?;
     Ok(())
 }
 
@@ -127,6 +140,7 @@ fn write_strips<K: TiffKind>(
         let strip = deflate.finish()?;
         offsets.push(K::convert_offset(directory.write_data(strip.as_slice())?)?);
         lengths.push(K::convert_offset(strip.len() as u64)?);
+        pad(directory, strip.len())?;
     }
     directory.write_tag(Tag::StripOffsets, K::convert_slice(&offsets))?;
     directory.write_tag(Tag::StripByteCounts, K::convert_slice(&lengths))?;
@@ -176,8 +190,52 @@ fn write_bytes<K: TiffKind>(
     bytes: &[u8],
 ) -> Result<(), Failure> {
     let entry = directory.write_entry_bytes(kind, bytes)?;
+    pad(directory, bytes.len())?;
     let mut single = Directory::empty();
     single.extend([(tag, entry)]);
     directory.extend_from(&single);
     Ok(())
+}
+
+/// Values begin at even offsets.
+fn pad<K: TiffKind>(
+    directory: &mut DirectoryEncoder<'_, &mut Output, K>,
+    written: usize,
+) -> Result<(), Failure> {
+    // Shorter values lie within their entry.
+    if written > 4 && !written.is_multiple_of(2) {
+        directory.write_data([0_u8].as_slice())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::BufWriter;
+
+    use super::*;
+    use crate::{Limits, decode};
+
+    /// Files beyond 4 GB are too large for a test; their kind is not.
+    #[test]
+    fn big_tiff_is_read_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("big.tiff");
+        let raster = Raster {
+            width: 5,
+            height: 3,
+            channels: 3,
+            samples: Samples::U16((0..45).map(|v| v * 999).collect()),
+        };
+        let metadata = Metadata { density: Some(Density { x: 72.0, y: 72.0 }), ..Metadata::default() };
+        let mut out = BufWriter::new(File::create(&path).expect("a file"));
+        write_kind(TiffEncoder::new_big(&mut out).expect("a header"), &raster, &metadata).expect("written");
+        out.flush().expect("written");
+        drop(out);
+        assert_eq!(std::fs::read(&path).expect("bytes")[2..4], 43_u16.to_ne_bytes());
+        let back = decode(&path, &Limits::default()).expect("read");
+        assert_eq!(Raster::from_picture(&back.picture, SampleDepth::U16), raster);
+        assert_eq!(back.metadata.density, metadata.density);
+    }
 }

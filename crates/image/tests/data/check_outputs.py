@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 def dump(fixtures, out):
     for path in sorted(fixtures.iterdir()):
-        if path.suffix in (".py", ".txt"):
+        if path.suffix in (".py", ".txt") or path.name == "half_float.tiff":  # Pillow reads no 16-bit floats
             continue
         picture = Image.open(path)
         if picture.mode in ("I;16", "I;16B", "F", "CMYK", "I"):

@@ -1,4 +1,4 @@
-"""Writes the fixtures beside this file. Run with Pillow 13, then look at the difference before committing it.
+"""Writes the fixtures beside this file. Run with Pillow 13 and ImageMagick 6 (`convert`), then look at the difference before committing it.
 
 Every picture shows the same pattern, 24 x 16, so that tests need no second copy of it:
 red 10 x, green 15 y, blue 255 - 5 (x + y); gray 10 x; alpha 255 - 8 x, or 0 where x < 4.
@@ -8,6 +8,8 @@ Sixteen-bit samples are 256 times that plus a low byte of (7 x + 3 y + channel) 
 import io
 import pathlib
 import struct
+import subprocess
+import tempfile
 import zlib
 
 import numpy as np
@@ -21,6 +23,7 @@ GRAY = (10 * X).astype(np.uint8)
 ALPHA = np.where(X < 4, 0, 255 - 8 * X).astype(np.uint8)
 RGBA = np.dstack([RGB, ALPHA])
 SRGB_PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+SRGB_PROFILE = SRGB_PROFILE[:24] + bytes(12) + SRGB_PROFILE[36:]  # without the time of day
 XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     '<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" xmlns:dc="http://purl.org/dc/elements/1.1/" '
@@ -91,6 +94,8 @@ def write_jpeg():
     Image.fromarray(GRAY).save(HERE / "gray.jpg", quality=98)
     Image.fromarray(RGB).save(HERE / "progressive.jpg", quality=98, subsampling=0, progressive=True, dpi=(300, 300))
     Image.fromarray(RGB).save(HERE / "subsampled.jpg", quality=98, subsampling=2)
+    Image.fromarray(RGB).save(HERE / "rgb_components.jpg", quality=98, keep_rgb=True)
+    Image.fromarray(RGB).save(HERE / "restarts.jpg", quality=98, subsampling=1, restart_marker_blocks=1)
     undo = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
@@ -211,6 +216,24 @@ def write_others():
     (HERE / "gray16.pgm").write_bytes(b"P5 24 16 65535\n" + widened(GRAY[..., None]).astype(">u2").tobytes())
 
 
+def write_by_imagemagick():
+    """Layouts that Pillow does not write."""
+    with tempfile.TemporaryDirectory() as folder:
+        opaque, translucent = f"{folder}/rgb.png", f"{folder}/rgba.png"
+        Image.fromarray(RGB).save(opaque)
+        Image.fromarray(RGBA).save(translucent)
+        for source, name, *options in (
+            (opaque, "tiled.tiff", "-define", "tiff:tile-geometry=16x16", "-compress", "zip"),
+            (opaque, "planar.tiff", "-interlace", "plane", "-compress", "lzw"),
+            (opaque, "ycbcr_jpeg.tiff", "-compress", "jpeg", "-quality", "98"),
+            (opaque, "half_float.tiff", "-depth", "16", "-define", "quantum:format=floating-point"),
+            (opaque, "big_endian16.tiff", "-depth", "16", "-endian", "MSB"),
+            (translucent, "premultiplied.tiff", "-define", "tiff:alpha=associated"),
+        ):
+            target = HERE / name
+            subprocess.run(["convert", source, "-strip", *options, str(target)], check=True)
+
+
 if __name__ == "__main__":
     write_png()
     write_jpeg()
@@ -218,4 +241,5 @@ if __name__ == "__main__":
     write_tiff()
     write_animations()
     write_others()
+    write_by_imagemagick()
     print("\n".join(f"{p.stat().st_size:6} {p.name}" for p in sorted(HERE.iterdir())))

@@ -83,6 +83,30 @@ fn alpha_is_straight_and_exact() {
 }
 
 #[test]
+fn half_floats_are_floats() {
+    let file = decoded("half_float.tiff");
+    assert_eq!(file.header.depth, SampleDepth::F32);
+    // Eleven bits of precision.
+    assert_rgb("half_float.tiff", &file.picture, 255.0 / 2048.0);
+}
+
+#[test]
+fn premultiplied_colours_become_straight() {
+    let picture = decoded("premultiplied.tiff").picture;
+    let alpha = picture.alpha.as_ref().expect("alpha");
+    for (channel, plane) in picture.color.iter().enumerate() {
+        for y in 0..HEIGHT {
+            for x in 4..WIDTH {
+                let expected = f32::from(pattern(x, y)[channel]) / 255.0;
+                // A step of 8 bits in the product, magnified by the quotient.
+                let bound = 1.0 / 255.0 / alpha.row(y)[x];
+                assert!((plane.row(y)[x] - expected).abs() <= bound, "channel {channel} at {x}, {y}");
+            }
+        }
+    }
+}
+
+#[test]
 fn transparent_colours_and_palettes_become_alpha() {
     let file = decoded("rgb_transparent_color.png");
     let alpha = file.picture.alpha.as_ref().expect("tRNS gives alpha");

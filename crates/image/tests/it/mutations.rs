@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
-use esrgan_image::{ImageError, Limits, decode_bytes};
+use esrgan_core::SampleDepth;
+use esrgan_image::{
+    EncodeOptions, ImageError, Limits, Metadata, PictureFormat, Raster, decode_bytes, encode,
+};
 
-use crate::common::fixture;
+use crate::common::{decoded, fixture};
 
 /// Small files of all formats that are read.
 const SEEDS: &[&str] = &[
@@ -55,8 +58,27 @@ fn limits() -> Limits {
     Limits { max_pixels: 4_000_000, max_side: 20_000, max_alloc_bytes: 256 << 20 }
 }
 
-fn seed(name: &str) -> Vec<u8> {
-    std::fs::read(fixture(name)).expect(name)
+/// Formats whose seeds are written by us.
+const WRITTEN: &[PictureFormat] =
+    &[PictureFormat::OpenExr, PictureFormat::Qoi, PictureFormat::Tiff, PictureFormat::Pnm];
+
+/// Name and bytes of all seeds.
+fn seeds() -> Vec<(String, Vec<u8>)> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let picture = decoded("rgb.bmp").picture;
+    let written = WRITTEN.iter().map(|format| {
+        let raster = Raster::from_picture(&picture, format.encoded_depth(SampleDepth::F32));
+        let name = format!("written.{format}");
+        let path = folder.path().join(&name);
+        encode(&raster, &Metadata::default(), *format, &EncodeOptions::default(), &path).expect(&name);
+        (name, std::fs::read(path).expect("it was written"))
+    });
+    let fixtures =
+        SEEDS.iter().map(|name| (name.to_string(), std::fs::read(fixture(name)).expect("it is committed")));
+    // Radiance: flat scanlines of red, green, blue and exponent.
+    let mut radiance = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 6 +X 5\n".to_vec();
+    radiance.extend((0..6 * 5 * 4).map(|i| (i * 37 % 120 + 8) as u8));
+    fixtures.chain(written).chain([("written.hdr".to_owned(), radiance)]).collect()
 }
 
 fn mutated(original: &[u8], numbers: &mut Numbers) -> Vec<u8> {
@@ -85,12 +107,11 @@ fn mutated(original: &[u8], numbers: &mut Numbers) -> Vec<u8> {
 #[test]
 fn no_mutation_makes_a_decoder_panic() {
     let mut tried = 0;
-    for name in SEEDS {
-        let original = seed(name);
+    for (name, original) in seeds() {
         for round in 0..ROUNDS {
             let mut numbers = Numbers(round ^ (original.len() as u64) << 20);
             let bytes = mutated(&original, &mut numbers);
-            let result = decode_bytes(Path::new(name), &bytes, &limits());
+            let result = decode_bytes(Path::new(&name), &bytes, &limits());
             if let Err(error @ ImageError::DecoderPanicked { .. }) = result {
                 let kept = std::env::temp_dir().join(format!("mutation-{round}-{name}"));
                 std::fs::write(&kept, &bytes).expect("the temporary folder can be written");
@@ -104,8 +125,8 @@ fn no_mutation_makes_a_decoder_panic() {
 
 #[test]
 fn a_file_that_is_cut_short_is_an_error() {
-    for name in SEEDS {
-        let original = seed(name);
+    for (name, original) in seeds() {
+        let name = name.as_str();
         assert!(decode_bytes(Path::new(name), &original, &limits()).is_ok(), "{name} is whole");
         for percent in (0..=95).step_by(5) {
             let length = original.len() * percent / 100;
