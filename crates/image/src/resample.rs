@@ -2,8 +2,9 @@
 
 use bytemuck::{cast_slice, cast_slice_mut};
 use esrgan_core::{Picture, Plane};
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::F32;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 /// How new samples are made of old ones. When shrinking, all but [`Filter::Nearest`] widen with the scale.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,18 +48,15 @@ pub fn resample(plane: &Plane, width: usize, height: usize, filter: Filter) -> P
         return resampled;
     }
     let side = |pixels: usize| u32::try_from(pixels).expect("sides of pictures fit in 32 bits");
-    let source =
-        ImageRef::new(side(plane.width()), side(plane.height()), cast_slice(plane.samples()), PixelType::F32)
+    // By type: chosen at run time, every pixel type's code would be compiled into this crate, which takes minutes.
+    let source: TypedImageRef<'_, F32> =
+        TypedImageRef::from_buffer(side(plane.width()), side(plane.height()), cast_slice(plane.samples()))
             .expect("a plane has width * height samples");
-    let mut target = Image::from_slice_u8(
-        side(width),
-        side(height),
-        cast_slice_mut(resampled.samples_mut()),
-        PixelType::F32,
-    )
-    .expect("a plane has width * height samples");
+    let mut target: TypedImage<'_, F32> =
+        TypedImage::from_buffer(side(width), side(height), cast_slice_mut(resampled.samples_mut()))
+            .expect("a plane has width * height samples");
     let options = ResizeOptions::new().resize_alg(filter.algorithm());
-    Resizer::new().resize(&source, &mut target, &options).expect("both sides are of one pixel type");
+    Resizer::new().resize_typed(&source, &mut target, &options).expect("the whole picture is resampled");
     drop(target);
     resampled
 }
