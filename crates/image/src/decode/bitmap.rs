@@ -19,20 +19,7 @@ pub(super) struct Bitmap<'a> {
 
 impl<'a> Bitmap<'a> {
     pub(super) fn open(format: PictureFormat, source: Source<'a>, limits: &Limits) -> Result<Self, Failure> {
-        use image::codecs::{bmp, hdr, ico, openexr, pnm, qoi, tga};
-        let reader = source.reader;
-        let mut decoder: Box<dyn ImageDecoder + 'a> = match format {
-            PictureFormat::Bmp => Box::new(bmp::BmpDecoder::new(reader)?),
-            PictureFormat::Qoi => Box::new(qoi::QoiDecoder::new(reader)?),
-            PictureFormat::OpenExr => Box::new(openexr::OpenExrDecoder::new(reader)?),
-            PictureFormat::Pnm => Box::new(pnm::PnmDecoder::new(reader)?),
-            PictureFormat::Tga => Box::new(tga::TgaDecoder::new(reader)?),
-            PictureFormat::Hdr => Box::new(hdr::HdrDecoder::new(reader)?),
-            PictureFormat::Ico => Box::new(ico::IcoDecoder::new(reader)?),
-            other => {
-                return Err(Failure::Unsupported(format!("no decoder for {other}")));
-            }
-        };
+        let mut decoder = image_decoder(format, source)?;
         let mut codec_limits = image::Limits::no_limits();
         codec_limits.max_alloc = Some(limits.alloc_bytes());
         decoder.set_limits(codec_limits)?;
@@ -63,6 +50,24 @@ impl<'a> Bitmap<'a> {
             decoder,
         })
     }
+}
+
+fn image_decoder<'a>(
+    format: PictureFormat,
+    source: Source<'a>,
+) -> Result<Box<dyn ImageDecoder + 'a>, Failure> {
+    use image::codecs::{bmp, hdr, ico, openexr, pnm, qoi, tga};
+    let reader = source.reader;
+    Ok(match format {
+        PictureFormat::Bmp => Box::new(bmp::BmpDecoder::new(reader)?),
+        PictureFormat::Qoi => Box::new(qoi::QoiDecoder::new(reader)?),
+        PictureFormat::OpenExr => Box::new(openexr::OpenExrDecoder::new(reader)?),
+        PictureFormat::Pnm => Box::new(pnm::PnmDecoder::new(reader)?),
+        PictureFormat::Tga => Box::new(tga::TgaDecoder::new(reader)?),
+        PictureFormat::Hdr => Box::new(hdr::HdrDecoder::new(reader)?),
+        PictureFormat::Ico => Box::new(ico::IcoDecoder::new(reader)?),
+        other => return Err(Failure::Unsupported(format!("no decoder for {other}"))),
+    })
 }
 
 impl Codec for Bitmap<'_> {

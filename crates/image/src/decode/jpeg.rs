@@ -3,6 +3,7 @@
 //! The whole file is read first: the decoder is faster on a slice, and the walk over its markers needs one too.
 
 use std::io::Read;
+use std::ops::Range;
 
 use esrgan_core::{Notice, SampleDepth};
 use zune_core::bytestream::ZCursor;
@@ -73,35 +74,9 @@ impl Codec for Jpeg {
     }
 
     fn decode(self: Box<Self>, canvas: &mut Canvas) -> Result<Found, Failure> {
+        let Coded { samples, is_ycck, mut icc } = self.decode_samples()?;
         let Self { bytes, outline, .. } = *self;
-        // Strict: damage inside the picture is an error instead of a gray area.
-        let options = DecoderOptions::default()
-            .set_strict_mode(true)
-            .set_max_width(usize::MAX)
-            .set_max_height(usize::MAX);
-        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes.as_slice()), options);
-        decoder.decode_headers()?;
-        let input = decoder.input_colorspace().unwrap_or(ColorSpace::Unknown);
-        let output = match outline.components {
-            1 => ColorSpace::Luma,
-            // The inks as they are stored: the profile, not the decoder, knows their colours.
-            4 if input == ColorSpace::YCCK => ColorSpace::YCCK,
-            4 => ColorSpace::CMYK,
-            _ => ColorSpace::RGB,
-        };
-        decoder.set_options(options.jpeg_set_out_colorspace(output));
-        let size = decoder.output_buffer_size().ok_or_else(|| Failure::malformed("no output size"))?;
-        let expected = self.stored.pixels() * u64::from(outline.components);
-        if size as u64 != expected {
-            return Err(Failure::malformed(format!(
-                "{expected} samples were expected, the decoder gives {size}"
-            )));
-        }
-        let mut samples = memory::zeroed::<u8>(expected)?;
-        decoder.decode_into(&mut samples)?;
-        let mut icc = decoder.icc_profile();
-        drop(decoder);
-        let block = |range: Option<std::ops::Range<usize>>| range.map(|range| bytes[range].to_vec());
+        let block = |range: Option<Range<usize>>| range.map(|range| bytes[range].to_vec());
         let mut found = Found {
             exif: block(outline.exif),
             xmp: block(outline.xmp),
@@ -109,7 +84,7 @@ impl Codec for Jpeg {
             ..Found::default()
         };
         if outline.components == 4 {
-            let inks = Inks { is_ycck: output == ColorSpace::YCCK, is_inverted: outline.is_adobe };
+            let inks = Inks { is_ycck, is_inverted: outline.is_adobe };
             put_inks(canvas, &samples, inks, icc.take(), &mut found.notices);
         } else {
             canvas.put_all(&samples);
@@ -119,6 +94,45 @@ impl Codec for Jpeg {
             found.notices.push(Notice::new("extended XMP is not carried, the main packet is"));
         }
         Ok(found)
+    }
+}
+
+/// What the decoder gives: gray, RGB, or the inks as they are stored.
+struct Coded {
+    samples: Vec<u8>,
+    /// The inks are coded as luma, chroma and black.
+    is_ycck: bool,
+    icc: Option<Vec<u8>>,
+}
+
+impl Jpeg {
+    fn decode_samples(&self) -> Result<Coded, Failure> {
+        // Strict: damage inside the picture is an error instead of a gray area.
+        let options = DecoderOptions::default()
+            .set_strict_mode(true)
+            .set_max_width(usize::MAX)
+            .set_max_height(usize::MAX);
+        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(self.bytes.as_slice()), options);
+        decoder.decode_headers()?;
+        let is_ycck = decoder.input_colorspace() == Some(ColorSpace::YCCK);
+        let output = match self.outline.components {
+            1 => ColorSpace::Luma,
+            // The inks as they are stored: the profile, not the decoder, knows their colours.
+            4 if is_ycck => ColorSpace::YCCK,
+            4 => ColorSpace::CMYK,
+            _ => ColorSpace::RGB,
+        };
+        decoder.set_options(options.jpeg_set_out_colorspace(output));
+        let size = decoder.output_buffer_size().ok_or_else(|| Failure::malformed("no output size"))?;
+        let expected = self.stored.pixels() * u64::from(self.outline.components);
+        if size as u64 != expected {
+            return Err(Failure::malformed(format!(
+                "{expected} samples were expected, the decoder gives {size}"
+            )));
+        }
+        let mut samples = memory::zeroed::<u8>(expected)?;
+        decoder.decode_into(&mut samples)?;
+        Ok(Coded { samples, is_ycck, icc: decoder.icc_profile() })
     }
 }
 

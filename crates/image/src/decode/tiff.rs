@@ -266,27 +266,20 @@ fn entries(
         .filter(|(tag, _)| keep(tag.to_u16()))
         .map(|(tag, entry)| (tag, entry.field_type(), entry.count()))
         .collect();
-    let mut out = Vec::new();
-    for (tag, kind, count) in wanted {
-        let Some((value_bytes, _)) = kind_bytes(kind.to_u16()) else {
-            continue;
-        };
-        let length = count.saturating_mul(value_bytes as u64);
-        if length == 0 || length > *budget {
-            continue;
-        }
-        let mut buffer = ValueBuffer::empty(Type::BYTE);
-        if !matches!(tags.find_tag_buf(tag, &mut buffer), Ok(Some(_))) {
-            continue;
-        }
-        buffer.set_byte_order(tiff::tags::ByteOrder::native());
-        *budget -= length;
-        out.push(Entry {
-            tag: tag.to_u16(),
-            kind: kind.to_u16(),
-            count: u32::try_from(count).unwrap_or(u32::MAX),
-            bytes: buffer.as_bytes().to_vec(),
-        });
-    }
-    out
+    wanted
+        .into_iter()
+        .filter_map(|(tag, kind, count)| {
+            let (value_bytes, _) = kind_bytes(kind.to_u16())?;
+            let length = count.saturating_mul(value_bytes as u64);
+            if length == 0 || length > *budget {
+                return None;
+            }
+            let mut value = ValueBuffer::empty(Type::BYTE);
+            tags.find_tag_buf(tag, &mut value).ok()??;
+            value.set_byte_order(tiff::tags::ByteOrder::native());
+            *budget -= length;
+            let count = u32::try_from(count).ok()?;
+            Some(Entry { tag: tag.to_u16(), kind: kind.to_u16(), count, bytes: value.as_bytes().to_vec() })
+        })
+        .collect()
 }

@@ -50,7 +50,12 @@ fn pillow_reads_the_fixtures_as_we_do() {
         let worst = samples.iter().zip(&bytes[12..]).map(|(a, b)| a.abs_diff(*b)).max();
         // Inverse transforms and chroma interpolation of lossy formats differ by rounding.
         let lossy = name.ends_with(".jpg") || name == "lossy.webp";
-        let bound = if lossy { 4 } else { 0 };
+        let bound = match name.as_str() {
+            _ if lossy => 4,
+            // The quotient by alpha is truncated there and rounded here.
+            "premultiplied.tiff" => 1,
+            _ => 0,
+        };
         assert!(worst <= Some(bound), "{name}: {worst:?}");
         compared += 1;
     }
