@@ -25,6 +25,18 @@ pub(crate) fn chain(error: &anyhow::Error) -> String {
     text
 }
 
+/// Prints a line of data on stdout.
+///
+/// # Errors
+/// Where stdout takes no more, such as a closed pipe or a full disk.
+pub(crate) fn data(line: impl std::fmt::Display) -> anyhow::Result<()> {
+    use std::io::Write;
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{line}")
+        .and_then(|()| stdout.flush())
+        .map_err(|error| anyhow::anyhow!("stdout: {error}"))
+}
+
 /// Says what a user should know of a file.
 pub(crate) fn notices(about: &std::path::Path, notices: &[Notice]) {
     for notice in notices {

@@ -198,7 +198,7 @@ impl Builder<'_> {
                 self.graph.end_group();
             }
         }
-        // The first features are wanted again at the end: computing them twice costs a thousandth, keeping them a map.
+        // The first features are wanted again at the end: computing them twice costs next to nothing, keeping them a map.
         let nominal = self.nominal_multiply_adds;
         let picture = self.picture();
         let first = self.convolution("conv_first", &[picture], features, 1, Around::default())?;

@@ -1,6 +1,6 @@
 //! From the paths that a user names to the files that will be read and written.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use esrgan_image::PictureFormat;
@@ -31,12 +31,14 @@ pub struct BatchJob {
 }
 
 /// Everything that will be done, and what will be left alone.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Batch {
     /// What will be done, in order.
     pub jobs: Vec<BatchJob>,
-    /// Files in folders that are no pictures by their name.
+    /// Files in folders that are no pictures by their name, and links to nothing.
     pub passed_over: Vec<PathBuf>,
+    /// Folders below the named ones that could not be looked into.
+    pub unreadable: Vec<UpscaleError>,
 }
 
 /// Lists what will be done, without touching anything.
@@ -54,12 +56,16 @@ pub fn list_batch(
     model_scale: usize,
     options: &BatchOptions,
 ) -> Result<Batch, UpscaleError> {
-    let mut found = Found::default();
+    let mut found = Found {
+        recursive: options.recursive,
+        output: options.output.as_ref().and_then(|output| output.canonicalize().ok()),
+        ..Found::default()
+    };
     let mut has_folder = false;
     for input in inputs {
         if input.is_dir() {
             has_folder = true;
-            found.folder(input, input, options.recursive)?;
+            found.folder(input, input)?;
         } else {
             std::fs::metadata(input).map_err(UpscaleError::io(input))?;
             found.pictures.push((input.clone(), None));
@@ -72,7 +78,7 @@ pub fn list_batch(
         jobs.push(namer.job(input, below)?);
     }
     check_collisions(&jobs)?;
-    Ok(Batch { jobs, passed_over: found.passed_over })
+    Ok(Batch { jobs, passed_over: found.passed_over, unreadable: found.unreadable })
 }
 
 /// What an output is called beside its input.
@@ -89,13 +95,28 @@ fn suffix(size: OutputSize, model_scale: usize) -> String {
 /// Pictures, each with its path below the folder that was named; and other files.
 #[derive(Default)]
 struct Found {
+    recursive: bool,
+    /// Where outputs go: what is in there is no input.
+    output: Option<PathBuf>,
     pictures: Vec<(PathBuf, Option<PathBuf>)>,
     passed_over: Vec<PathBuf>,
+    unreadable: Vec<UpscaleError>,
 }
 
 impl Found {
-    fn folder(&mut self, root: &Path, folder: &Path, recursive: bool) -> Result<(), UpscaleError> {
+    /// Takes what is in a folder that was named, which must be readable and hold a picture.
+    fn folder(&mut self, root: &Path, folder: &Path) -> Result<(), UpscaleError> {
         let before = self.pictures.len();
+        let has_folders = self.entries(root, folder)?;
+        if self.pictures.len() == before && self.unreadable.is_empty() {
+            let has_folders = has_folders && !self.recursive;
+            return Err(UpscaleError::NoPictures { path: root.to_owned(), has_folders });
+        }
+        Ok(())
+    }
+
+    /// Takes what is in a folder; says whether there are folders in it.
+    fn entries(&mut self, root: &Path, folder: &Path) -> Result<bool, UpscaleError> {
         let mut entries = Vec::new();
         for entry in std::fs::read_dir(folder).map_err(UpscaleError::io(folder))? {
             entries.push(entry.map_err(UpscaleError::io(folder))?);
@@ -110,8 +131,10 @@ impl Found {
             }
             if kind.is_dir() {
                 has_folders = true;
-                if recursive {
-                    self.folder(root, &path, true)?;
+                let is_output = self.output.is_some() && path.canonicalize().ok() == self.output;
+                if self.recursive && !is_output {
+                    // A folder that cannot be read is a failure to be named; the others are done all the same.
+                    self.entries(root, &path).map_or_else(|error| self.unreadable.push(error), drop);
                 }
             } else if PictureFormat::from_path(&path).is_some() && path.is_file() {
                 let below = path.strip_prefix(root).ok().map(Path::to_owned);
@@ -120,13 +143,7 @@ impl Found {
                 self.passed_over.push(path);
             }
         }
-        if root == folder && self.pictures.len() == before {
-            return Err(UpscaleError::NoPictures {
-                path: root.to_owned(),
-                has_folders: has_folders && !recursive,
-            });
-        }
-        Ok(())
+        Ok(has_folders)
     }
 }
 
@@ -142,6 +159,14 @@ impl Namer<'_> {
         let named = self.options.output.as_deref().filter(|output| !self.is_folder(output));
         let of_input = PictureFormat::from_path(&input).filter(|format| format.can_encode());
         let of_name = named.and_then(PictureFormat::from_path);
+        if let (Some(asked), Some(said), Some(path)) = (self.options.format, of_name, named)
+            && asked != said
+        {
+            return Err(UpscaleError::Contradiction {
+                path: path.to_owned(),
+                format: asked.extension().to_owned(),
+            });
+        }
         let format = self.options.format.or(of_name).or(of_input).unwrap_or(PictureFormat::Png);
         if !format.can_encode() {
             let path = named.unwrap_or(&input).to_owned();
@@ -188,7 +213,7 @@ fn with_added_extension(path: &Path, extension: &std::ffi::OsStr) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Refuses two jobs with one output, and outputs that are their own input.
+/// Refuses two jobs with one output, and outputs that are inputs.
 fn check_collisions(jobs: &[BatchJob]) -> Result<(), UpscaleError> {
     let mut outputs: HashMap<&Path, &Path> = HashMap::new();
     for job in jobs {
@@ -200,9 +225,10 @@ fn check_collisions(jobs: &[BatchJob]) -> Result<(), UpscaleError> {
             });
         }
     }
-    let same = |a: &Path, b: &Path| matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b);
-    match jobs.iter().find(|job| same(&job.input, &job.output)) {
-        Some(job) => Err(UpscaleError::Overwrite { path: job.input.clone() }),
+    let inputs: HashSet<PathBuf> = jobs.iter().filter_map(|job| job.input.canonicalize().ok()).collect();
+    let is_input = |output: &Path| output.canonicalize().is_ok_and(|output| inputs.contains(&output));
+    match jobs.iter().find(|job| is_input(&job.output)) {
+        Some(job) => Err(UpscaleError::Overwrite { path: job.output.clone() }),
         None => Ok(()),
     }
 }

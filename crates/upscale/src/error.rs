@@ -70,6 +70,14 @@ pub enum UpscaleError {
         /// The format's extension.
         format: String,
     },
+    /// An output's name says one format, the options another.
+    #[error("{}: its name says another format than `{format}`, which was asked for", path.display())]
+    Contradiction {
+        /// The output.
+        path: PathBuf,
+        /// The format's extension.
+        format: String,
+    },
     /// Two inputs would be written to one file.
     #[error("{} and {} would both be written to {}", first.display(), second.display(), output.display())]
     Collision {
@@ -80,8 +88,8 @@ pub enum UpscaleError {
         /// Where both would go.
         output: PathBuf,
     },
-    /// The output would replace its own input.
-    #[error("{} would be overwritten by its own enlargement; name another output by `-o`", path.display())]
+    /// An output would replace an input.
+    #[error("{} is an input and would be overwritten; name another output by `-o`", path.display())]
     Overwrite {
         /// The picture.
         path: PathBuf,
@@ -126,6 +134,7 @@ impl Classify for UpscaleError {
             Self::Io { .. } => Kind::Io,
             Self::OutputSize { .. }
             | Self::Collision { .. }
+            | Self::Contradiction { .. }
             | Self::Overwrite { .. }
             | Self::NoPictures { .. } => Kind::Argument,
         }

@@ -21,6 +21,7 @@ mod batch;
 mod error;
 mod memory;
 mod passes;
+mod plan;
 mod sink;
 mod size;
 mod upscaler;
@@ -29,8 +30,9 @@ pub use batch::{Batch, BatchJob, BatchOptions, list_batch};
 pub use error::UpscaleError;
 pub use memory::default_budget_bytes;
 pub use passes::AlphaMode;
+pub use plan::PicturePlan;
 pub use size::OutputSize;
-pub use upscaler::{Job, ModelOptions, PictureOptions, PicturePlan, Report, Upscaler};
+pub use upscaler::{Job, ModelOptions, PictureOptions, Report, Upscaler};
 
 pub use esrgan_engine::{Edge, Engine, EngineError, Isa, Network, Plan, Precision, RunOptions, TilePolicy};
 pub use esrgan_image::{

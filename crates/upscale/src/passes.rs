@@ -27,6 +27,8 @@ pub(crate) enum Gives {
     Channels { first: usize, count: usize },
     /// Three outputs become one channel by their luma.
     Luma(usize),
+    /// Three outputs become channel 0 by their luma, the fourth becomes channel 1.
+    LumaAndAlpha,
 }
 
 impl Gives {
@@ -35,6 +37,7 @@ impl Gives {
         match self {
             Self::Channels { first, count } => first..first + count,
             Self::Luma(channel) => channel..channel + 1,
+            Self::LumaAndAlpha => 0..2,
         }
     }
 
@@ -42,7 +45,8 @@ impl Gives {
     pub(crate) fn write(self, index: usize, outputs: &[&[f32]], row: &mut [f32]) {
         match self {
             Self::Channels { .. } => row.copy_from_slice(outputs[index]),
-            Self::Luma(_) => {
+            Self::LumaAndAlpha if index == 1 => row.copy_from_slice(outputs[3]),
+            Self::Luma(_) | Self::LumaAndAlpha => {
                 for (x, value) in row.iter_mut().enumerate() {
                     *value = LUMA.iter().zip(outputs).map(|(weight, output)| weight * output[x]).sum();
                 }
@@ -124,14 +128,25 @@ impl Passes {
 
     /// A model that knows transparency: opaque where the picture has none, which is then not kept.
     fn rgba(color: Vec<Plane>, alpha: Option<Plane>) -> Self {
-        let count = if alpha.is_some() { 4 } else { 3 };
+        let is_gray = color.len() == 1;
+        let gives = match (is_gray, alpha.is_some()) {
+            (true, true) => Gives::LumaAndAlpha,
+            (true, false) => Gives::Luma(0),
+            (false, has_alpha) => Gives::Channels { first: 0, count: 3 + usize::from(has_alpha) },
+        };
         let opaque = || Plane::filled(color[0].width(), color[0].height(), 1.0);
         let alpha = alpha.unwrap_or_else(opaque);
-        let mut planes = if color.len() == 1 { replicated(&color[0]) } else { color };
+        let color_channels = color.len();
+        let mut planes = if is_gray { replicated(&color[0]) } else { color };
         planes.push(alpha);
-        let pass = Pass { planes, gives: Gives::Channels { first: 0, count } };
-        Self { passes: vec![pass], color_channels: 3, resampled_alpha: None, constant_alpha: None }
+        let passes = vec![Pass { planes, gives }];
+        Self { passes, color_channels, resampled_alpha: None, constant_alpha: None }
     }
+}
+
+/// Colour channels of the result for a picture with `colors` of them: gray stays gray, unless the model is for colouring.
+pub(crate) fn color_channels(colors: usize, spec: &ModelSpec) -> usize {
+    if (spec.in_channels(), spec.out_channels()) == (1, 3) { 3 } else { colors }
 }
 
 fn replicated(plane: &Plane) -> Vec<Plane> {

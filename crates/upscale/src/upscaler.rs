@@ -5,18 +5,16 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use esrgan_core::{Notice, Picture, Plane, SampleDepth};
-use esrgan_engine::{
-    Edge, Engine, EngineError, Isa, Network, Plan, Precision, Progress, RunOptions, TilePolicy,
-};
+use esrgan_engine::{Edge, Engine, EngineError, Isa, Network, Plan, Precision, Progress, TilePolicy};
 use esrgan_image::{
-    EncodeOptions, Filter, Header, Limits, PictureFormat, Raster, bleed_colors, decode, encode,
-    encoding_bytes, resample, resample_picture,
+    EncodeOptions, Filter, Header, Limits, PictureFormat, Raster, bleed_colors, decode, encode, resample,
+    resample_picture,
 };
 use esrgan_weights::{LoadOptions, Model, ModelSpec, Origin, load};
 
 use crate::error::UpscaleError;
-use crate::memory::PROCESS_BYTES;
 use crate::passes::{AlphaMode, Pass, Passes};
+use crate::plan::PicturePlan;
 use crate::sink::{PlaneSink, RasterSink, View, blank_raster, write_row};
 use crate::size::OutputSize;
 
@@ -92,23 +90,6 @@ pub struct Report {
     pub notices: Vec<Notice>,
 }
 
-/// What enlarging one picture will do and take.
-#[derive(Clone, Debug)]
-pub struct PicturePlan {
-    engine: Plan,
-    /// The output's width and height.
-    pub size: (usize, usize),
-    /// Most memory that the whole program will take.
-    pub peak_bytes: u64,
-}
-
-impl PicturePlan {
-    /// How the network goes over the picture.
-    pub fn engine(&self) -> &Plan {
-        &self.engine
-    }
-}
-
 /// A model, ready to enlarge any number of pictures.
 #[derive(Debug)]
 pub struct Upscaler {
@@ -165,84 +146,15 @@ impl Upscaler {
     /// Plans the enlargement of a picture whose header is known.
     ///
     /// # Errors
-    /// [`UpscaleError::OutputSize`]; [`UpscaleError::Memory`] and [`EngineError::Memory`] where it would take more than it may.
+    /// [`UpscaleError::OutputSize`]; [`UpscaleError::Image`] where the format does not hold such a size;
+    /// [`UpscaleError::Memory`] and [`EngineError::Memory`] where it would take more than it may.
     pub fn plan(
         &self,
-        path: &Path,
+        job: &Job<'_>,
         header: &Header,
-        format: PictureFormat,
         options: &PictureOptions,
     ) -> Result<PicturePlan, UpscaleError> {
-        let lr_size = (header.width, header.height);
-        let scale = self.spec().scale();
-        let size = options.size.of(path, lr_size, scale)?;
-        let around = self.bytes_around_engine(header, format, size, options);
-        let budget = options.memory_budget_bytes;
-        if around >= budget {
-            return Err(UpscaleError::Memory {
-                path: path.to_owned(),
-                needed_bytes: around,
-                budget_bytes: budget,
-            });
-        }
-        let run = RunOptions {
-            edge: options.edge,
-            tile: options.tile,
-            memory_budget_bytes: budget - around,
-            ..RunOptions::default()
-        };
-        let engine =
-            Plan::new(&self.network, lr_size.0, lr_size.1, &run).map_err(UpscaleError::engine(path))?;
-        let mut engine_bytes = engine.peak_bytes();
-        if options.self_ensemble && lr_size.0 != lr_size.1 {
-            let turned = engine.transposed(&self.network).map_err(UpscaleError::engine(path))?;
-            engine_bytes = engine_bytes.max(turned.peak_bytes());
-        }
-        let decoding = PROCESS_BYTES + self.network.weights_bytes() + header.peak_decode_bytes();
-        Ok(PicturePlan { engine, size, peak_bytes: (around + engine_bytes).max(decoding) })
-    }
-
-    /// Memory beside weights and feature maps: the process, the picture, its parts for other passes, and the output.
-    fn bytes_around_engine(
-        &self,
-        header: &Header,
-        format: PictureFormat,
-        size: (usize, usize),
-        options: &PictureOptions,
-    ) -> u64 {
-        let scale = self.spec().scale() as u64;
-        let lr_plane = (header.width * header.height * size_of::<f32>()) as u64;
-        let channels = header.channels() as u64;
-        let has_extra_pass = header.has_alpha || header.is_gray;
-        // A gray plane or an alpha plane goes in three times.
-        let input = header.decoded_bytes() + if has_extra_pass { 3 * lr_plane } else { 0 };
-        let depth = format.encoded_depth(header.depth);
-        let sample = match depth {
-            SampleDepth::U8 => 1,
-            SampleDepth::U16 => 2,
-            SampleDepth::F32 => 4,
-        };
-        let raster = size.0 as u64 * size.1 as u64 * channels * sample;
-        let encoding = encoding_bytes(format, size.0, size.1, header.channels(), depth);
-        let hr_planes = if self.needs_planes(header, size, options) {
-            let resampled =
-                if self.is_model_size(header, size) { 0 } else { size.0 as u64 * size.1 as u64 * 4 };
-            channels * (lr_plane * scale * scale + resampled)
-        } else {
-            0
-        };
-        let views = if options.self_ensemble { input } else { 0 };
-        PROCESS_BYTES + input + views + raster + encoding + hr_planes
-    }
-
-    fn is_model_size(&self, header: &Header, size: (usize, usize)) -> bool {
-        let scale = self.spec().scale();
-        size == (header.width * scale, header.height * scale)
-    }
-
-    /// Whether the result must be held as planes before it is quantised.
-    fn needs_planes(&self, header: &Header, size: (usize, usize), options: &PictureOptions) -> bool {
-        options.self_ensemble || !self.is_model_size(header, size)
+        PicturePlan::new(&self.network, job, header, options)
     }
 
     /// Enlarges one picture file into another.
@@ -260,7 +172,7 @@ impl Upscaler {
     ) -> Result<Report, UpscaleError> {
         let start = Instant::now();
         let header = esrgan_image::probe(job.input, &options.limits)?;
-        let plan = self.plan(job.input, &header, job.format, options)?;
+        let plan = self.plan(job, &header, options)?;
         announce(&plan);
         let decoded = decode(job.input, &options.limits)?;
         let mut notices = decoded.notices;
@@ -275,7 +187,7 @@ impl Upscaler {
             output: job.output.to_owned(),
             lr_size: (header.width, header.height),
             size: plan.size,
-            mode: plan.engine.mode(),
+            mode: plan.engine().mode(),
             peak_bytes_planned: plan.peak_bytes,
             seconds: start.elapsed().as_secs_f64(),
             notices,
@@ -284,7 +196,7 @@ impl Upscaler {
 
     /// What a user should know of a plan.
     fn plan_notices(&self, plan: &PicturePlan) -> Option<Notice> {
-        let (tile, halo) = plan.engine.tile_lr_px()?;
+        let (tile, halo) = plan.engine().tile_lr_px()?;
         Some(Notice::new(format!(
             "worked off in tiles of {tile} px with a halo of {halo} px, as the memory does not allow the whole picture: \
              such tiles have deviated from the exact result by up to {} of 255 levels",
@@ -314,7 +226,7 @@ impl Upscaler {
         let scale = self.spec().scale();
         let model_size = (lr_size.0 * scale, lr_size.1 * scale);
         let run = PictureRun { upscaler: self, plan, progress, model_size };
-        if options.self_ensemble || plan.size != model_size {
+        if plan.keeps_planes {
             let planes = run.into_planes(passes, options.self_ensemble)?;
             Ok(finish_planes(planes, plan.size, depth))
         } else {
@@ -344,7 +256,10 @@ struct EnlargedPlanes {
 fn finish_planes(enlarged: EnlargedPlanes, (width, height): (usize, usize), depth: SampleDepth) -> Raster {
     let mut color = enlarged.planes;
     let alpha = color.split_off(enlarged.color_channels).pop();
-    let picture = resample_picture(&Picture { color, alpha }, width, height, Filter::Lanczos3);
+    let mut picture = Picture { color, alpha };
+    if (picture.width(), picture.height()) != (width, height) {
+        picture = resample_picture(&picture, width, height, Filter::Lanczos3);
+    }
     Raster::from_picture(&picture, depth)
 }
 
@@ -365,7 +280,7 @@ impl PictureRun<'_> {
         let count = passes.passes.len();
         for (index, pass) in passes.passes.into_iter().enumerate() {
             let mut sink = RasterSink { raster: &mut raster, gives: pass.gives, row: vec![0.0; width] };
-            self.pass(&pass.planes, &self.plan.engine, &mut sink, (index, count))?;
+            self.pass(&pass.planes, self.plan.engine(), &mut sink, (index, count))?;
         }
         if let Some(value) = passes.constant_alpha {
             (0..height).for_each(|y| write_row(&mut raster, y, color_channels, &vec![value; width]));
@@ -390,9 +305,9 @@ impl PictureRun<'_> {
         {
             let turned: Vec<Plane> = input.iter().map(|plane| view.apply(plane)).collect();
             let plan = if view.transposed {
-                self.plan.engine.transposed(&self.upscaler.network)?
+                self.plan.engine().transposed(&self.upscaler.network)?
             } else {
-                self.plan.engine.clone()
+                self.plan.engine().clone()
             };
             let row = vec![0.0; plan.hr_width()];
             let weight = 1.0 / views.len() as f32;

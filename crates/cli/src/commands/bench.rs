@@ -5,13 +5,15 @@ use std::time::Instant;
 
 use esrgan_core::SampleDepth;
 use esrgan_upscale::{
-    AlphaMode, EncodeOptions, ModelOptions, PictureFormat, PictureOptions, Upscaler, decode, encode, probe,
+    AlphaMode, EncodeOptions, Job, ModelOptions, PictureFormat, PictureOptions, Upscaler, decode, encode,
+    probe,
 };
 use serde_json::json;
 
 use super::isa_from_environment;
 use crate::Outcome;
 use crate::flags::BenchFlags;
+use crate::talk;
 
 /// Runs the command.
 pub(crate) fn run(flags: &BenchFlags) -> anyhow::Result<Outcome> {
@@ -25,7 +27,12 @@ pub(crate) fn run(flags: &BenchFlags) -> anyhow::Result<Outcome> {
     let upscaler = Upscaler::load(&flags.model, &model_options)?;
     let options = PictureOptions { alpha: AlphaMode::Drop, ..PictureOptions::default() };
     let header = probe(&flags.input, &options.limits)?;
-    let plan = upscaler.plan(&flags.input, &header, PictureFormat::Png, &options)?;
+    let job = Job {
+        input: &flags.input,
+        output: flags.output.as_deref().unwrap_or(&flags.input),
+        format: PictureFormat::Png,
+    };
+    let plan = upscaler.plan(&job, &header, &options)?;
     let decoded = decode(&flags.input, &options.limits)?;
     let mut seconds = Vec::new();
     let mut raster = None;
@@ -58,21 +65,20 @@ pub(crate) fn run(flags: &BenchFlags) -> anyhow::Result<Outcome> {
         "repeat": flags.repeat,
     });
     if flags.json {
-        println!("{report}");
+        talk::data(report)?;
     } else {
-        println!("{}", plan.engine());
-        println!(
-            "{median:.3} s, {gflops:.0} GFLOP/s, {} on {} threads, median of {}",
-            upscaler.engine().isa(),
-            upscaler.engine().threads(),
+        let (isa, threads) = (upscaler.engine().isa(), upscaler.engine().threads());
+        talk::data(plan.engine())?;
+        talk::data(format_args!(
+            "{median:.3} s, {gflops:.0} GFLOP/s, {isa} on {threads} threads, median of {}",
             flags.repeat
-        );
+        ))?;
     }
     Ok(Outcome::Done)
 }
 
 /// The most memory that this process has held, where the system says it.
-fn peak_rss_bytes() -> Option<u64> {
+pub(super) fn peak_rss_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)

@@ -52,7 +52,8 @@ fn section(text: &mut String, command: &clap::Command) -> std::fmt::Result {
 
 /// How an argument is written, with the name of its value.
 fn signature(argument: &Arg) -> String {
-    let values = argument.get_value_names().unwrap_or_default();
+    let values =
+        argument.get_value_names().filter(|_| argument.get_action().takes_values()).unwrap_or_default();
     let value = values.iter().map(|name| format!(" {name}")).collect::<String>();
     // A bar would end the table's cell.
     let value = value.replace('|', "\\|");

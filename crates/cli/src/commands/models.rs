@@ -80,28 +80,37 @@ fn describe(model: &Model, path: &Path) -> Value {
 /// Runs `inspect`.
 pub(crate) fn inspect(flags: &InspectFlags) -> anyhow::Result<Outcome> {
     let model = read(&flags.model, flags.scale)?;
+    talk::notices(&flags.model, &model.origin.notices);
     if flags.json {
-        println!("{}", describe(&model, &flags.model));
-        return Ok(Outcome::Done);
+        talk::data(describe(&model, &flags.model))?;
+    } else {
+        talk::data(description(&model, &flags.model))?;
     }
-    let (spec, origin) = (&model.spec, &model.origin);
-    println!("{}", flags.model.display());
-    println!("  family      {}, x{}", spec.family(), spec.scale());
-    println!("  channels    {} in, {} out", spec.in_channels(), spec.out_channels());
-    println!(
-        "  size        {} features, {} blocks, {} growth channels, {} parameters",
-        spec.num_features(),
-        spec.num_blocks(),
-        spec.growth_channels(),
-        origin.parameters
-    );
-    if spec.unshuffle() > 1 {
-        println!("  input       pixel-unshuffled by {}", spec.unshuffle());
-    }
-    println!("  file        {}, keys `{}`, {}", origin.format, origin.key_layout, origin.dtype.name());
-    println!("  sha256      {}", origin.sha256);
-    talk::notices(&flags.model, &origin.notices);
     Ok(Outcome::Done)
+}
+
+/// What a model is, for people.
+fn description(model: &Model, path: &Path) -> String {
+    let (spec, origin) = (&model.spec, &model.origin);
+    let unshuffled = match spec.unshuffle() {
+        1 => String::new(),
+        factor => format!(", pixel-unshuffled by {factor}"),
+    };
+    [
+        path.display().to_string(),
+        format!("  family      {}, x{}", spec.family(), spec.scale()),
+        format!("  channels    {} in{unshuffled}, {} out", spec.in_channels(), spec.out_channels()),
+        format!(
+            "  size        {} features, {} blocks, {} growth channels, {} parameters",
+            spec.num_features(),
+            spec.num_blocks(),
+            spec.growth_channels(),
+            origin.parameters
+        ),
+        format!("  file        {}, keys `{}`, {}", origin.format, origin.key_layout, origin.dtype.name()),
+        format!("  sha256      {}", origin.sha256),
+    ]
+    .join("\n")
 }
 
 /// Runs `convert`.
@@ -135,16 +144,12 @@ pub(crate) fn list(flags: &ListFlags) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::Done;
     for file in files {
         match read(&file, None) {
-            Ok(model) if flags.json => println!("{}", describe(&model, &file)),
+            Ok(model) if flags.json => talk::data(describe(&model, &file))?,
             Ok(model) => {
                 let name = file.file_name().unwrap_or_default().to_string_lossy();
                 let spec = &model.spec;
-                println!(
-                    "{name}  {} x{}, {} parameters",
-                    spec.family(),
-                    spec.scale(),
-                    model.origin.parameters
-                );
+                let (family, scale, parameters) = (spec.family(), spec.scale(), model.origin.parameters);
+                talk::data(format_args!("{name}  {family} x{scale}, {parameters} parameters"))?;
             }
             Err(error) => {
                 talk::error(&error);

@@ -12,6 +12,7 @@ use esrgan_upscale::{
 };
 use serde_json::json;
 
+use super::bench::peak_rss_bytes;
 use super::isa_from_environment;
 use super::models::find_model;
 use crate::Outcome;
@@ -92,6 +93,9 @@ impl Run<'_> {
         let progress =
             Progress::new(batch.jobs.len(), || batch.jobs.iter().map(|job| self.pixels(job)).sum());
         let mut tally = Tally::default();
+        for error in &batch.unreadable {
+            eprintln!("error: {error}");
+        }
         for job in &batch.jobs {
             if self.stop.load(Ordering::Relaxed) {
                 break;
@@ -106,7 +110,8 @@ impl Run<'_> {
         }
         progress.clear();
         self.summary(batch, &tally);
-        Ok(match (self.stop.load(Ordering::Relaxed), tally.failed.is_empty()) {
+        let is_complete = tally.failed.is_empty() && batch.unreadable.is_empty();
+        Ok(match (self.stop.load(Ordering::Relaxed), is_complete) {
             (true, _) => Outcome::Interrupted,
             (false, true) => Outcome::Done,
             (false, false) => Outcome::SomeFailed,
@@ -127,15 +132,11 @@ impl Run<'_> {
         progress.say(|| match &result {
             Ok(report) => {
                 talk::notices(&job.input, &report.notices);
-                if self.flags.json {
-                    println!("{}", self.json(report));
-                }
+                self.line(|| self.json(report));
             }
             Err(error) => {
                 talk::error(error);
-                if self.flags.json {
-                    println!("{}", failure_json(job, error));
-                }
+                self.line(|| failure_json(job, error));
             }
         });
         match result {
@@ -144,6 +145,15 @@ impl Run<'_> {
                 tally.pixels += (report.lr_size.0 * report.lr_size.1) as u64;
             }
             Err(_) => tally.failed.push(job.input.clone()),
+        }
+    }
+
+    /// Prints a line of JSON if asked to. Where stdout takes no more, the pictures are made all the same.
+    fn line(&self, line: impl FnOnce() -> serde_json::Value) {
+        if self.flags.json
+            && let Err(error) = talk::data(line())
+        {
+            talk::error(&error);
         }
     }
 
@@ -175,7 +185,7 @@ impl Run<'_> {
             eprintln!("failed: {}", path.display());
         }
         for path in &batch.passed_over {
-            eprintln!("note: {}: no picture by its name, left alone", path.display());
+            eprintln!("note: {}: left alone: no picture by its name, or a link to nothing", path.display());
         }
         if self.stop.load(Ordering::Relaxed) {
             eprintln!("stopped on request");
@@ -197,6 +207,7 @@ impl Run<'_> {
             "threads": self.upscaler.engine().threads(),
             "mode": report.mode,
             "peak_bytes_planned": report.peak_bytes_planned,
+            "peak_rss_bytes": peak_rss_bytes(),
             "notices": report.notices.iter().map(Notice::as_str).collect::<Vec<_>>(),
         })
     }

@@ -78,6 +78,8 @@ fn faults_that_can_be_known_are_said_before_any_work() {
     let picture = text(&folder.join("in/a.png"));
     let twin = folder.join("in/a.bmp");
     std::fs::copy(folder.join("in/a.png"), &twin).unwrap();
+    let beside = text(&folder.join("in/a_x2.png"));
+    std::fs::copy(folder.join("in/a.png"), &beside).unwrap();
     let out = text(&folder.join("out"));
     for (arguments, words) in [
         (vec!["upscale", &picture, "-m", &model, "-o", &picture], "overwritten"),
@@ -107,6 +109,7 @@ fn limits_and_lack_of_memory_are_clear_errors() {
         (vec!["--max-side", "31"], "--max-side"),
         (vec!["--memory", "1M", "--tile", "off"], "--memory"),
         (vec!["--tile", "5"], "tile"),
+        (vec!["--width", "1100015201", "--height", "1117969040"], "--memory"),
     ] {
         let mut arguments = vec!["upscale", &picture, "-m", &model, "-o", output.to_str().unwrap()];
         arguments.extend(extra);
@@ -149,4 +152,46 @@ fn an_ambiguous_scale_is_corrected_by_asking_for_it() {
         assert_eq!(ended.json()[0]["width"], side, "{extra:?}");
         assert!(ended.stderr.contains(words), "{extra:?}: {}", ended.stderr);
     }
+}
+
+/// Outputs below the input folder are not enlarged again by the next run, and gray stays gray through an RGBA model.
+#[test]
+fn outputs_are_no_inputs_and_gray_stays_gray() {
+    let (Some((folder, _)), Some(model), Some(gray)) =
+        (tree(), shared_data("checkpoints/old_x4_rgba.pth"), shared_data("hostile/pngsuite/basn4a08.png"))
+    else {
+        return;
+    };
+    let input = folder.join("gray");
+    std::fs::create_dir_all(input.join("out")).unwrap();
+    std::fs::copy(gray, input.join("g.png")).unwrap();
+    for _ in 0..2 {
+        let output = text(&input.join("out"));
+        let ended =
+            esrgan(&["upscale", &text(&input), "-m", &text(&model), "-o", &output, "--recursive", "--json"]);
+        assert_eq!((ended.code, ended.json().len()), (0, 1), "{}", ended.stderr);
+    }
+    let limits = esrgan_upscale::Limits::default();
+    let header = esrgan_upscale::probe(&input.join("out/g.png"), &limits).unwrap();
+    assert!(header.is_gray && header.has_alpha, "{header:?}");
+}
+
+/// A reader that goes away does not stop the pictures from being made, nor make the program panic.
+#[test]
+fn a_full_stdout_is_an_error_or_ignored_but_never_a_panic() {
+    let Some((folder, model)) = tree() else { return };
+    let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else { return };
+    let picture = text(&folder.join("in/a.png"));
+    for (arguments, code) in
+        [(vec!["inspect", &model, "--json"], 2), (vec!["upscale", &picture, "-m", &model, "--json"], 0)]
+    {
+        let status = std::process::Command::new(env!("CARGO_BIN_EXE_esrgan"))
+            .args(&arguments)
+            .stdout(full.try_clone().unwrap())
+            .stderr(std::process::Stdio::null())
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(code), "{arguments:?}");
+    }
+    assert!(folder.join("in/a_x2.png").exists());
 }

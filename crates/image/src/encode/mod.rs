@@ -56,7 +56,7 @@ pub fn encode(
     let can =
         format.capabilities().ok_or_else(|| ImageError::ReadOnlyFormat { path: path.to_owned(), format })?;
     raster.check(path)?;
-    check_size(raster, format, can, path)?;
+    check_size(format, (raster.width, raster.height), path)?;
     let mut notices = Vec::new();
     let fitted =
         fitted(raster, format, can, &mut notices).map_err(|failure| failure.writing(path, format))?;
@@ -109,30 +109,32 @@ pub fn encoding_bytes(
     pixels.saturating_mul(copy + codec).saturating_add(ROWS)
 }
 
-fn check_size(
-    raster: &Raster,
+/// Whether a format holds a picture of this size; [`encode`] asks too, but callers may want to know before the work.
+///
+/// # Errors
+/// [`ImageError::ReadOnlyFormat`], [`ImageError::TooLargeForFormat`], both naming `path`.
+pub fn check_size(
     format: PictureFormat,
-    can: Capabilities,
+    (width, height): (usize, usize),
     path: &Path,
 ) -> Result<(), ImageError> {
+    let can =
+        format.capabilities().ok_or_else(|| ImageError::ReadOnlyFormat { path: path.to_owned(), format })?;
     let refuse = |what, allowed, found| {
         Err(ImageError::TooLargeForFormat { path: path.to_owned(), format, what, allowed, found })
     };
-    let side = raster.width.max(raster.height) as u64;
+    let side = width.max(height) as u64;
     if side > can.max_side {
         return refuse("pixels a side", can.max_side, side);
     }
     // 32-bit sizes in the headers of BMP; the pixel limit of the QOI specification.
-    let pixels = raster.width as u64 * raster.height as u64;
-    let (most_pixels, bytes_each) = match format {
-        PictureFormat::Bmp => (u64::from(u32::MAX) / 4 - (1 << 16), 4),
-        PictureFormat::Qoi => (400_000_000, 1),
-        _ => (u64::MAX, 1),
+    let pixels = (width as u64).saturating_mul(height as u64);
+    let most_pixels = match format {
+        PictureFormat::Bmp => u64::from(u32::MAX) / 4 - (1 << 16),
+        PictureFormat::Qoi => 400_000_000,
+        _ => u64::MAX,
     };
-    if pixels > most_pixels {
-        return refuse("pixels", most_pixels, pixels.max(bytes_each));
-    }
-    Ok(())
+    if pixels > most_pixels { refuse("pixels", most_pixels, pixels) } else { Ok(()) }
 }
 
 fn fitted_channels(channels: usize, can: Capabilities) -> usize {
