@@ -6,6 +6,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use crate::{
+    block::ChannelBlock,
+    conv::{ConvRow, tile},
+    transform,
+};
+
 /// An instruction set that kernels are written for.
 ///
 /// Results of different sets differ in the last bits (fused or separate multiply-add); within one set they are the same
@@ -90,9 +97,14 @@ impl fmt::Display for UnknownIsaError {
 
 impl std::error::Error for UnknownIsaError {}
 
-/// Defines a token, its detection, and the macro that enables the same features on a function.
+/// Defines a token: the detection of its features, and the kernels compiled for exactly these features.
+///
+/// `tiles` is the shape of the micro-kernel's tile: positions, and output blocks at once (see `conv::tile`).
 macro_rules! token {
-    ($(#[$doc:meta])* $name:ident, $arch:literal, $detect:ident, [$($feature:tt),+]) => {
+    (
+        $(#[$doc:meta])*
+        $name:ident, $arch:literal, $detect:ident, [$($feature:tt),+], tiles $positions:literal x $blocks:literal
+    ) => {
         $(#[$doc])*
         #[cfg(target_arch = $arch)]
         #[derive(Clone, Copy, Debug)]
@@ -104,21 +116,41 @@ macro_rules! token {
             pub(crate) fn new() -> Option<Self> {
                 ($(std::arch::$detect!($feature))&&+).then_some(Self(()))
             }
+
+            /// Convolves a row.
+            pub(crate) fn conv_row(self, row: &mut ConvRow<'_, '_>) {
+                #[target_feature($(enable = $feature),+)]
+                fn enabled(token: $name, row: &mut ConvRow<'_, '_>) {
+                    tile::run::<$name, $positions, $blocks>(token, row);
+                }
+                // SAFETY: the token proves the features.
+                unsafe { enabled(self, row) }
+            }
+
+            /// Transforms a row.
+            pub(crate) fn transform_row(self, input: &[ChannelBlock], output: &mut [ChannelBlock]) {
+                #[target_feature($(enable = $feature),+)]
+                fn enabled(token: $name, input: &[ChannelBlock], output: &mut [ChannelBlock]) {
+                    transform::run(token, input, output);
+                }
+                // SAFETY: the token proves the features.
+                unsafe { enabled(self, input, output) }
+            }
         }
     };
 }
 
 token!(
-    /// Proof of AVX2 and FMA.
-    Avx2, "x86_64", is_x86_feature_detected, ["avx2", "fma"]
+    /// Proof of AVX2 and FMA. Of sixteen registers, twelve hold sums, two weights, one input.
+    Avx2, "x86_64", is_x86_feature_detected, ["avx2", "fma"], tiles 6 x 1
 );
 token!(
-    /// Proof of AVX-512 F.
-    Avx512, "x86_64", is_x86_feature_detected, ["avx512f"]
+    /// Proof of AVX-512 F. Of 32 registers, 24 hold sums, two weights, one input.
+    Avx512, "x86_64", is_x86_feature_detected, ["avx512f"], tiles 12 x 2
 );
 token!(
-    /// Proof of NEON.
-    Neon, "aarch64", is_aarch64_feature_detected, ["neon"]
+    /// Proof of NEON. Of 32 registers, 24 hold sums, four weights, one input.
+    Neon, "aarch64", is_aarch64_feature_detected, ["neon"], tiles 6 x 1
 );
 
 #[cfg(test)]

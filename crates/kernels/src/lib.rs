@@ -23,7 +23,7 @@ mod x86_64;
 
 pub use block::{CHANNELS_PER_BLOCK, ChannelBlock, blocks_for};
 pub use conv::{ConvRow, Epilogue, Residual};
-pub use dispatch::conv_row;
+pub use dispatch::{conv_row, transform_row};
 pub use isa::{Isa, UnknownIsaError};
 pub use pack::{Kernel, PackShapeError, PackedConv};
-pub use transform::{transform_row, transformed_length};
+pub use transform::transformed_length;

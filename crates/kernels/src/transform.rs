@@ -8,7 +8,6 @@
 //! Convolutional Neural Networks", 2016, section 4.3.
 
 use crate::block::ChannelBlock;
-use crate::isa::Isa;
 use crate::simd::Simd;
 
 /// Output pixels of a group.
@@ -25,52 +24,6 @@ pub const fn transformed_length(pixels: usize) -> usize {
 pub(crate) fn transform_filter([a, b, c]: [f64; 3]) -> [f64; COMPONENTS] {
     let (even, odd) = (a / 24.0 + c / 6.0, b / 12.0);
     [a / 4.0, -(a + b + c) / 6.0, -(a - b + c) / 6.0, even + odd, even - odd, c]
-}
-
-/// Transforms a padded row of one channel block: the matrix B transposed.
-///
-/// # Shapes
-/// - `input`: `[1 + pixels + 1]`, the padding pixels holding what lies beyond the edge
-/// - `output`: `[6][groups]` with `groups = pixels.div_ceil(4)`, that is [`transformed_length`] of `pixels`
-///
-/// # Values
-/// Pixels beyond the padding count as zero; they reach only outputs that do not exist.
-///
-/// # Panics
-/// Where the lengths do not fit each other, and where `isa` is not available here.
-pub fn transform_row(isa: Isa, input: &[ChannelBlock], output: &mut [ChannelBlock]) {
-    assert!(input.len() > 2, "a padded row of {} pixels", input.len());
-    assert_eq!(
-        output.len(),
-        transformed_length(input.len() - 2),
-        "six components for each group of four pixels"
-    );
-    match isa {
-        Isa::Portable => crate::portable::transform_row(input, output),
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => {
-            crate::x86_64::avx2::transform_row(
-                crate::isa::Avx2::new().expect("AVX2 was detected"),
-                input,
-                output,
-            );
-        }
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => {
-            let token = crate::isa::Avx512::new().expect("AVX-512 was detected");
-            crate::x86_64::avx512::transform_row(token, input, output);
-        }
-        #[cfg(target_arch = "aarch64")]
-        Isa::Neon => {
-            crate::aarch64::neon::transform_row(
-                crate::isa::Neon::new().expect("NEON was detected"),
-                input,
-                output,
-            );
-        }
-        #[cfg(not(all(target_arch = "x86_64", target_arch = "aarch64")))]
-        other => unreachable!("{other} kernels are not built for this architecture"),
-    }
 }
 
 /// Transforms a row; must be inlined into a function that enables the instruction set of `S`.

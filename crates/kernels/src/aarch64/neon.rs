@@ -5,11 +5,8 @@ use std::arch::aarch64::{
     vmulq_f32, vst1q_f32, vsubq_f32,
 };
 
-use crate::block::ChannelBlock;
-use crate::conv::{ConvRow, tile};
 use crate::isa::Neon;
 use crate::simd::Simd;
-use crate::transform;
 
 impl Simd for Neon {
     type Block = [float32x4_t; 4];
@@ -81,24 +78,4 @@ impl Simd for Neon {
             vbslq_f32(is_positive, x[quarter], vmulq_f32(x[quarter], slope[quarter]))
         })
     }
-}
-
-/// Runs a row. Six pixels at a time: 24 registers of accumulators, four of weights, one of input.
-pub(crate) fn conv_row(token: Neon, row: &mut ConvRow<'_, '_>) {
-    #[target_feature(enable = "neon")]
-    fn enabled(token: Neon, row: &mut ConvRow<'_, '_>) {
-        tile::run::<Neon, 6, 1>(token, row);
-    }
-    // SAFETY: the token proves NEON.
-    unsafe { enabled(token, row) }
-}
-
-/// Transforms a row.
-pub(crate) fn transform_row(token: Neon, input: &[ChannelBlock], output: &mut [ChannelBlock]) {
-    #[target_feature(enable = "neon")]
-    fn enabled(token: Neon, input: &[ChannelBlock], output: &mut [ChannelBlock]) {
-        transform::run(token, input, output);
-    }
-    // SAFETY: the token proves the features.
-    unsafe { enabled(token, input, output) }
 }

@@ -5,11 +5,8 @@ use std::arch::x86_64::{
     _mm256_loadu_ps, _mm256_mul_ps, _mm256_setzero_ps, _mm256_storeu_ps, _mm256_sub_ps,
 };
 
-use crate::block::ChannelBlock;
-use crate::conv::{ConvRow, tile};
 use crate::isa::Avx2;
 use crate::simd::Simd;
-use crate::transform;
 
 impl Simd for Avx2 {
     type Block = [__m256; 2];
@@ -84,24 +81,4 @@ impl Simd for Avx2 {
             ]
         }
     }
-}
-
-/// Runs a row. Six pixels at a time: twelve registers of accumulators, two of weights, one of input.
-pub(crate) fn conv_row(token: Avx2, row: &mut ConvRow<'_, '_>) {
-    #[target_feature(enable = "avx2,fma")]
-    fn enabled(token: Avx2, row: &mut ConvRow<'_, '_>) {
-        tile::run::<Avx2, 6, 1>(token, row);
-    }
-    // SAFETY: the token proves AVX2 and FMA.
-    unsafe { enabled(token, row) }
-}
-
-/// Transforms a row.
-pub(crate) fn transform_row(token: Avx2, input: &[ChannelBlock], output: &mut [ChannelBlock]) {
-    #[target_feature(enable = "avx2,fma")]
-    fn enabled(token: Avx2, input: &[ChannelBlock], output: &mut [ChannelBlock]) {
-        transform::run(token, input, output);
-    }
-    // SAFETY: the token proves the features.
-    unsafe { enabled(token, input, output) }
 }

@@ -5,11 +5,8 @@ use std::arch::x86_64::{
     _mm512_mask_mul_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps, _mm512_sub_ps,
 };
 
-use crate::block::ChannelBlock;
-use crate::conv::{ConvRow, tile};
 use crate::isa::Avx512;
 use crate::simd::Simd;
-use crate::transform;
 
 impl Simd for Avx512 {
     type Block = __m512;
@@ -75,24 +72,4 @@ impl Simd for Avx512 {
             _mm512_mask_mul_ps(x, !is_positive, x, slope)
         }
     }
-}
-
-/// Runs a row. Twelve pixels of two output blocks at a time: 24 registers of accumulators, two of weights, one of input.
-pub(crate) fn conv_row(token: Avx512, row: &mut ConvRow<'_, '_>) {
-    #[target_feature(enable = "avx512f")]
-    fn enabled(token: Avx512, row: &mut ConvRow<'_, '_>) {
-        tile::run::<Avx512, 12, 2>(token, row);
-    }
-    // SAFETY: the token proves AVX-512 F.
-    unsafe { enabled(token, row) }
-}
-
-/// Transforms a row.
-pub(crate) fn transform_row(token: Avx512, input: &[ChannelBlock], output: &mut [ChannelBlock]) {
-    #[target_feature(enable = "avx512f")]
-    fn enabled(token: Avx512, input: &[ChannelBlock], output: &mut [ChannelBlock]) {
-        transform::run(token, input, output);
-    }
-    // SAFETY: the token proves the features.
-    unsafe { enabled(token, input, output) }
 }
