@@ -21,7 +21,7 @@ mod transfer;
 
 pub use bleed::bleed_colors;
 pub use decode::{Decoded, decode, decode_bytes, probe};
-pub use encode::{EncodeOptions, check_size, encode, encoding_bytes};
+pub use encode::{EncodeOptions, check_size, check_writable, encode, encoding_bytes};
 pub use error::{Cause, ImageError, LimitName};
 pub use format::PictureFormat;
 pub use header::Header;

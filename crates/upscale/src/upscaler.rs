@@ -7,8 +7,8 @@ use std::time::Instant;
 use esrgan_core::{Notice, Picture, Plane, SampleDepth};
 use esrgan_engine::{Edge, Engine, EngineError, Isa, Network, Plan, Precision, Progress, TilePolicy};
 use esrgan_image::{
-    EncodeOptions, Filter, Header, Limits, PictureFormat, Raster, bleed_colors, decode, encode, resample,
-    resample_picture,
+    EncodeOptions, Filter, Header, Limits, PictureFormat, Raster, bleed_colors, check_writable, decode,
+    encode, resample, resample_picture,
 };
 use esrgan_weights::{LoadOptions, Model, ModelSpec, Origin, load};
 
@@ -173,6 +173,7 @@ impl Upscaler {
         let start = Instant::now();
         let header = esrgan_image::probe(job.input, &options.limits)?;
         let plan = self.plan(job, &header, options)?;
+        check_writable(job.output)?;
         announce(&plan);
         let decoded = decode(job.input, &options.limits)?;
         let mut notices = decoded.notices;

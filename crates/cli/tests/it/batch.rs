@@ -120,6 +120,18 @@ fn limits_and_lack_of_memory_are_clear_errors() {
     }
 }
 
+/// Where nothing can be written, nothing is computed.
+#[test]
+#[cfg(target_os = "linux")]
+fn an_unwritable_output_is_said_before_the_work() {
+    let Some((folder, model)) = tree() else { return };
+    let picture = text(&folder.join("in/a.png"));
+    let ended = esrgan(&["upscale", &picture, "-m", &model, "-o", "/proc/esrgan.png", "--json"]);
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    assert_eq!(ended.json()[0]["kind"], "io", "{}", ended.stdout);
+    assert!(ended.stderr.contains("/proc/esrgan.png") && !ended.stderr.contains("exact"), "{}", ended.stderr);
+}
+
 /// With less memory than the whole picture needs, tiles are made and said, and the result is nearly the same.
 #[test]
 fn tiles_are_announced() {

@@ -109,6 +109,16 @@ pub fn encoding_bytes(
     pixels.saturating_mul(copy + codec).saturating_add(ROWS)
 }
 
+/// Whether a file can be written under a name, by beginning one beside it and taking it away again: callers want to know
+/// before the work.
+///
+/// # Errors
+/// [`ImageError::Io`], as [`encode`] would give it.
+pub fn check_writable(path: &Path) -> Result<(), ImageError> {
+    let fault = |source| ImageError::Io { path: path.to_owned(), action: "write", source };
+    PendingFile::create(path).map(drop).map_err(fault)
+}
+
 /// Whether a format holds a picture of this size; [`encode`] asks too, but callers may want to know before the work.
 ///
 /// # Errors
