@@ -1,5 +1,7 @@
 //! The threads, and the runs that they do.
 
+use std::sync::Mutex;
+
 use esrgan_core::Plane;
 use esrgan_kernels::Isa;
 
@@ -106,6 +108,13 @@ impl Engine {
             buffer: vec![vec![0.0; width * spec.scale()]; spec.out_channels()],
         };
         let job = Job { graph: &network.graph, schedule, isa: self.isa, picture, result, progress };
-        self.threads.install(|| execute(job, sink))
+        // Always on the first thread: the system's allocator keeps a heap for each thread, and rows that one run has given
+        // back to one heap would not serve a run on another.
+        let job = Mutex::new(Some((job, sink)));
+        let results = self.threads.broadcast(|context| match context.index() {
+            0 => job.lock().ok()?.take().map(|(job, sink)| execute(job, sink)),
+            _ => None,
+        });
+        results.into_iter().flatten().next().expect("a pool has a first thread, which runs the job once")
     }
 }
