@@ -68,7 +68,7 @@ fn violations_in(name: &str, text: &str) -> Vec<String> {
 fn has_private_path(line: &str) -> bool {
     PRIVATE_FOLDERS.iter().any(|folder| {
         line.match_indices(folder).any(|(at, _)| {
-            // `https://example.org/home/` and `crates/work/` are parts of longer names.
+            // A folder's name behind other letters, as in an address or a relative path, is part of a longer name.
             let before = line[..at].chars().next_back();
             !before.is_some_and(|character| character.is_alphanumeric() || "._-)}".contains(character))
         })

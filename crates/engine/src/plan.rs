@@ -155,6 +155,11 @@ impl Plan {
         Self::new(network, self.lr_height, self.lr_width, &options)
     }
 
+    /// Width and height of the picture.
+    pub fn lr_size(&self) -> (usize, usize) {
+        (self.lr_width, self.lr_height)
+    }
+
     /// Pixels in a row of the output.
     pub fn hr_width(&self) -> usize {
         self.lr_width * self.scale

@@ -199,7 +199,7 @@ impl Upscaler {
     fn plan_notices(&self, plan: &PicturePlan) -> Option<Notice> {
         let (tile, halo) = plan.engine().tile_lr_px()?;
         Some(Notice::new(format!(
-            "worked off in tiles of {tile} px with a halo of {halo} px, as the memory does not allow the whole picture: \
+            "worked off in tiles of {tile} px with a halo of {halo} px instead of the whole picture: \
              such tiles have deviated from the exact result by up to {} of 255 levels",
             esrgan_engine::LARGEST_TILE_DEVIATION_LEVELS
         )))

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use esrgan_core::Notice;
 use esrgan_upscale::{
@@ -162,12 +162,15 @@ impl Run<'_> {
             std::fs::create_dir_all(folder)
                 .map_err(|source| UpscaleError::Io { path: folder.to_owned(), source })?;
         }
-        let pixels = self.pixels(job);
+        // Known once the plan is made, before the first step of progress.
+        let pixels = AtomicU64::new(0);
         let advance = |fraction: f64| {
-            progress.advance(done_pixels, pixels, fraction);
+            progress.advance(done_pixels, pixels.load(Ordering::Relaxed), fraction);
             if self.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let announce = |plan: &esrgan_upscale::PicturePlan| {
+            let (width, height) = plan.engine().lr_size();
+            pixels.store((width * height) as u64, Ordering::Relaxed);
             progress.say(|| {
                 let total = esrgan_core::format_bytes(plan.peak_bytes);
                 eprintln!("{}: {}; {total} of memory in all", job.input.display(), plan.engine());
