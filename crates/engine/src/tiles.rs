@@ -4,6 +4,7 @@
 //! from the exact picture. The picture is cut into cells; each is computed with a halo around it, and neighbours are
 //! blended across their border, so that what deviation there is does not show as an edge.
 
+use std::collections::HashMap;
 use std::ops::{ControlFlow, Range};
 
 use esrgan_core::Plane;
@@ -107,6 +108,9 @@ fn cells(length: usize, most: usize, unit: usize) -> Vec<Range<usize>> {
     (0..length).step_by(size).map(|start| start..length.min(start + size)).collect()
 }
 
+/// Schedules by the size of the tile: tiles have few sizes, and finding the more frugal way takes a walk over all rows.
+type Schedules = HashMap<(usize, usize), Schedule>;
+
 /// One run in tiles.
 pub(crate) struct TiledRun<'a> {
     pub(crate) engine: &'a Engine,
@@ -150,8 +154,9 @@ impl TiledRun<'_> {
     /// As for an exact run, with places given in the whole picture.
     pub(crate) fn run(&self, sink: &mut dyn RowSink) -> Result<(), EngineError> {
         let mut above: Option<Band> = None;
+        let mut schedules = Schedules::new();
         for row in 0..self.tiling.rows.len() {
-            let mut band = self.tile_row(row)?;
+            let mut band = self.tile_row(row, &mut schedules)?;
             if let Some(above) = above {
                 self.blend_rows(&above, &mut band, row);
             }
@@ -212,20 +217,25 @@ impl TiledRun<'_> {
     }
 
     /// Computes one row of tiles, blended from left to right.
-    fn tile_row(&self, row: usize) -> Result<Band, EngineError> {
+    fn tile_row(&self, row: usize, schedules: &mut Schedules) -> Result<Band, EngineError> {
         let scale = self.scale();
         let rows = self.tiling.with_blend(&self.tiling.rows, row);
         let width = self.planes[0].width();
         let channels = self.network.spec().out_channels();
         let mut band = Band::new(rows.start * scale, rows.len() * scale, width * scale, channels);
         for column in 0..self.tiling.columns.len() {
-            self.tile(row, column, &mut band)?;
+            self.tile((row, column), &mut band, schedules)?;
         }
         Ok(band)
     }
 
     /// Computes one tile into the band.
-    fn tile(&self, row: usize, column: usize, band: &mut Band) -> Result<(), EngineError> {
+    fn tile(
+        &self,
+        (row, column): (usize, usize),
+        band: &mut Band,
+        schedules: &mut Schedules,
+    ) -> Result<(), EngineError> {
         let (width, height) = (self.planes[0].width(), self.planes[0].height());
         let cut_columns = self.tiling.with_halo(&self.tiling.columns[column], width, self.edge);
         let cut_rows = self.tiling.with_halo(&self.tiling.rows[row], height, self.edge);
@@ -248,8 +258,10 @@ impl TiledRun<'_> {
                 }
             }
         };
-        let schedule: Schedule =
-            exact(self.network, cut_columns.len(), cut_rows.len(), tile_edge(self.edge)).0;
+        let size = (cut_columns.len(), cut_rows.len());
+        let schedule = schedules
+            .entry(size)
+            .or_insert_with(|| exact(self.network, size.0, size.1, tile_edge(self.edge)).0);
         let index = row * self.tiling.columns.len() + column;
         let count = self.tiling.count() as f64;
         let progress =
@@ -263,7 +275,7 @@ impl TiledRun<'_> {
             },
             other => other,
         };
-        self.engine.run_exact(self.network, &schedule, &cut, &mut place, &progress).map_err(place_in_picture)
+        self.engine.run_exact(self.network, schedule, &cut, &mut place, &progress).map_err(place_in_picture)
     }
 
     /// Copies a part of the picture, around its edges where it wraps.
