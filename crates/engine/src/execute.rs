@@ -3,12 +3,12 @@
 use std::ops::{ControlFlow, Range};
 
 use esrgan_core::Plane;
-use esrgan_kernels::{ChannelBlock, Isa, blocks_for};
+use esrgan_kernels::{ChannelBlock, Isa, TILE_REACH};
 
-use crate::convolve::{Convolution, OutputRows, transform_rows};
+use crate::convolve::{Convolution, OutputRows, Transform};
 use crate::edge::Edge;
 use crate::error::EngineError;
-use crate::graph::{FeatureId, Form, Graph, Layer, Stage};
+use crate::graph::{FeatureId, Graph, Layer, Stage};
 use crate::picture::{PictureRows, ResultRows};
 use crate::rows::{LiveRows, Row, RowPool};
 use crate::schedule::{GroupRanges, Schedule, Step, Visitor, walk};
@@ -62,8 +62,10 @@ pub(crate) fn execute(job: Job<'_>, sink: &mut dyn RowSink) -> Result<(), Engine
 
 /// The edge mode by which a feature's rows are padded left and right.
 fn padding_edge(graph: &Graph, feature: FeatureId, edge: Edge) -> Edge {
-    let is_enlarged = graph.stages.iter().any(|stage| {
-        matches!(stage, Stage::Convolution { inputs, layer, .. } if layer.factor > 1 && inputs.contains(&feature))
+    let is_enlarged = graph.stages.iter().any(|stage| match stage {
+        Stage::Convolution { inputs, layer, .. } => layer.factor > 1 && inputs.contains(&feature),
+        Stage::Transform { input, factor, .. } => *factor > 1 && *input == feature,
+        _ => false,
     });
     if is_enlarged { edge.folded() } else { edge }
 }
@@ -90,26 +92,31 @@ impl Visitor for Execution<'_, '_> {
         let rows = step.rows.clone();
         match &self.job.graph.stages[step.stage] {
             Stage::Picture { output } => self.load_picture(*output, rows),
-            Stage::Convolution { inputs, layer, residuals, output } => {
+            Stage::Convolution { inputs, layer, multiply_adds, residuals, output } => {
                 let mut computed = self.take_rows(*output, rows.len());
                 let sources = self.sources(group);
+                let at_once = rows.clone().step_by(layer.rows_at_once());
                 let convolution = Convolution {
                     layer,
-                    inputs: rows.clone().map(|y| sources.input_rows(inputs, layer, y)).collect(),
+                    inputs: at_once.map(|y| sources.input_rows(inputs, layer, y)).collect(),
                     residuals: rows.clone().map(|y| sources.residual_rows(residuals, y)).collect(),
                     first_row: rows.start,
                     output: self.output_rows(*output),
                 };
                 convolution.run(&mut computed);
                 self.live[output.0].extend(computed);
-                let width = self.job.schedule.grid_width * self.job.graph.get(inputs[0]).scale;
-                self.advance(layer.multiply_adds(width) * rows.len() as u64)?;
+                let width = (self.job.schedule.grid_width * self.job.graph.get(*output).scale) as u64;
+                self.advance(multiply_adds * width * rows.len() as u64)?;
             }
-            Stage::Transform { input, output } => {
+            Stage::Transform { input, factor, output } => {
                 let mut computed = self.take_rows(*output, rows.len());
                 let sources = self.sources(group);
-                let pixels: Vec<&[ChannelBlock]> = rows.map(|y| sources.row(*input, y)).collect();
-                transform_rows(&pixels, &mut computed, &self.output_rows(*output));
+                let transform = Transform {
+                    inputs: rows.map(|y| sources.rows_of_tiles((*input, *factor), y)).collect(),
+                    factor: *factor,
+                    output: self.output_rows(*output),
+                };
+                transform.run(&mut computed);
                 self.live[output.0].extend(computed);
             }
             Stage::Result { input } => {
@@ -142,7 +149,7 @@ impl Execution<'_, '_> {
         let described = self.job.graph.get(feature);
         OutputRows {
             pixels: self.job.schedule.grid_width * described.scale,
-            blocks: blocks_for(described.channels),
+            blocks: described.blocks(),
             form: described.form,
             padding: self.padding[feature.0],
             isa: self.job.isa,
@@ -151,14 +158,9 @@ impl Execution<'_, '_> {
 
     fn load_picture(&mut self, output: FeatureId, rows: Range<isize>) {
         let target = self.output_rows(output);
-        let mut loaded = vec![ChannelBlock::ZERO; target.blocks * (target.pixels + 2)];
         for (y, mut row) in rows.clone().zip(self.take_rows(output, rows.len())) {
-            self.job.picture.load(y, &mut loaded);
-            loaded.chunks_mut(target.pixels + 2).for_each(|block| target.pad(block));
-            match target.form {
-                Form::Pixels => row.copy_from_slice(&loaded),
-                Form::Transformed => transform_rows(&[&loaded], std::slice::from_mut(&mut row), &target),
-            }
+            self.job.picture.load(y, &mut row);
+            row.chunks_mut(target.pixels + 2).for_each(|block| target.pad(block));
             self.live[output.0].push(row);
         }
     }
@@ -182,13 +184,19 @@ struct Sources<'a> {
 impl<'a> Sources<'a> {
     /// For each input block and kernel row, the row that output row `y` sees; `None` for zeros.
     fn input_rows(&self, inputs: &[FeatureId], layer: &Layer, y: isize) -> Vec<Option<&'a [ChannelBlock]>> {
+        if layer.is_over_transformed() {
+            // Rows of tiles have seen the edge when they were made.
+            let (row, _) = layer.input_rows(y);
+            let rows = inputs.iter().map(|&feature| (feature, self.live[feature.0].get(row)));
+            return rows.flat_map(|(feature, row)| self.blocks(feature, row).map(Some)).collect();
+        }
         let edge = if layer.factor > 1 { self.edge.folded() } else { self.edge };
         let (first, last) = layer.input_rows(y);
         let mut rows = Vec::with_capacity(inputs.len() * 4 * (last - first + 1) as usize);
         for &feature in inputs {
-            let blocks = blocks_for(self.graph.get(feature).channels);
+            let blocks = self.graph.get(feature).blocks();
             let sources: Vec<Option<&[ChannelBlock]>> = (first..=last)
-                .map(|row| self.group.resolve(self.graph, feature, row, edge))
+                .map(|row| self.group.resolve(self.graph, (feature, 1), row, edge))
                 .map(|row| row.map(|row| self.live[feature.0].get(row)))
                 .collect();
             for block in 0..blocks {
@@ -198,9 +206,29 @@ impl<'a> Sources<'a> {
         rows
     }
 
+    /// The parts of a feature's row, one for each block.
+    fn blocks(
+        &self,
+        feature: FeatureId,
+        row: &'a [ChannelBlock],
+    ) -> impl Iterator<Item = &'a [ChannelBlock]> {
+        let blocks = self.graph.get(feature).blocks();
+        (0..blocks).map(move |block| block_of(row, block, blocks))
+    }
+
+    /// The six rows of pixels that row `y` of tiles sees of an enlarged feature; `None` for zeros.
+    fn rows_of_tiles(
+        &self,
+        feature: (FeatureId, usize),
+        y: isize,
+    ) -> [Option<&'a [ChannelBlock]>; TILE_REACH] {
+        let rows = self.group.rows_of_tiles(self.graph, feature, y);
+        rows.map(|row| row.map(|row| self.live[feature.0.0].get(row)))
+    }
+
     /// Row `y` of a feature, from the other end of the picture where it wraps.
     fn row(&self, feature: FeatureId, y: isize) -> &'a [ChannelBlock] {
-        self.live[feature.0].get(self.group.resolve(self.graph, feature, y, self.edge).unwrap_or(y))
+        self.live[feature.0].get(self.group.resolve(self.graph, (feature, 1), y, self.edge).unwrap_or(y))
     }
 
     /// For each residual, its scale and its row `y`.

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use esrgan_kernels::{ChannelBlock, Kernel, PackedConv, blocks_for, transformed_length};
+use esrgan_kernels::{
+    ChannelBlock, Kernel, PackedConv, TILE_REACH, TILE_SIDE, blocks_for, transformed_length,
+};
 
 /// A feature map's place in [`Graph::features`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,7 +15,7 @@ pub(crate) struct FeatureId(pub(crate) usize);
 pub(crate) enum Form {
     /// `[block][1 + width + 1]`: pixels with one pixel of padding at either end.
     Pixels,
-    /// `[block][6][groups]`: transformed for the convolutions that read them.
+    /// `[block][segment][36][tiles]`: rows of tiles, four rows of pixels each, transformed for the convolutions.
     Transformed,
 }
 
@@ -29,6 +31,11 @@ pub(crate) struct Feature {
 }
 
 impl Feature {
+    /// Channel blocks of a pixel, or of a tile's component.
+    pub(crate) fn blocks(&self) -> usize {
+        blocks_for(self.channels)
+    }
+
     /// Channel blocks of one of its rows, for a trunk grid of `grid_width` pixels.
     pub(crate) fn row_length(&self, grid_width: usize) -> usize {
         let pixels = grid_width * self.scale;
@@ -36,7 +43,25 @@ impl Feature {
             Form::Pixels => pixels + 2,
             Form::Transformed => transformed_length(pixels),
         };
-        blocks_for(self.channels) * block
+        self.blocks() * block
+    }
+
+    /// Rows that a grid of `grid_height` rows gives it.
+    pub(crate) fn rows(&self, grid_height: usize) -> usize {
+        (grid_height * self.scale).div_ceil(self.pixel_rows())
+    }
+
+    /// Rows of the map for `grid_rows` of the grid, at least one.
+    pub(crate) fn band(&self, grid_rows: usize) -> usize {
+        (grid_rows * self.scale / self.pixel_rows()).max(1)
+    }
+
+    /// Rows of pixels that one of its rows holds.
+    fn pixel_rows(&self) -> usize {
+        match self.form {
+            Form::Pixels => 1,
+            Form::Transformed => TILE_SIDE,
+        }
     }
 }
 
@@ -51,8 +76,22 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
+    /// Whether it reads transformed tiles.
+    pub(crate) fn is_over_transformed(&self) -> bool {
+        self.phases[0].is_over_transformed()
+    }
+
+    /// Rows of pixels that are computed together, beginning on multiples of their number.
+    pub(crate) fn rows_at_once(&self) -> usize {
+        if self.is_over_transformed() { TILE_SIDE } else { 1 }
+    }
+
     /// The first and the last input row that output row `y` sees, before the edge is resolved.
     pub(crate) fn input_rows(&self, y: isize) -> (isize, isize) {
+        if self.is_over_transformed() {
+            let row = y.div_euclid(TILE_SIDE as isize);
+            return (row, row);
+        }
         let factor = self.factor as isize;
         let kernel = self.row_kernel(y);
         let first = y.div_euclid(factor) + kernel.first_row;
@@ -62,14 +101,6 @@ impl Layer {
     /// The window for output row `y`; its columns are those of the first column phase.
     pub(crate) fn row_kernel(&self, y: isize) -> Kernel {
         self.phases[y.rem_euclid(self.factor as isize) as usize * self.factor].kernel()
-    }
-
-    /// Multiply-adds for one row of `width` input pixels.
-    pub(crate) fn multiply_adds(&self, width: usize) -> u64 {
-        let first = &self.phases[0];
-        let inputs: usize = first.input_block_channels().iter().sum();
-        let taps: usize = self.phases.iter().map(|phase| phase.kernel().rows * phase.kernel().columns).sum();
-        (width * taps * inputs * first.out_channels() / self.factor) as u64
     }
 }
 
@@ -86,15 +117,19 @@ pub(crate) enum Stage {
         inputs: Vec<FeatureId>,
         /// The convolution.
         layer: Layer,
+        /// Multiply-adds for one output pixel, of the layer as published.
+        multiply_adds: u64,
         /// What is added, in this order: `sum = sum * scale + feature`.
         residuals: Vec<(f32, FeatureId)>,
         /// Where it goes.
         output: FeatureId,
     },
-    /// The rows of a map that is also read as pixels, transformed.
+    /// The rows of a map, transformed for the convolutions that read them.
     Transform {
         /// The pixels.
         input: FeatureId,
+        /// Enlargement by repetition on the way.
+        factor: usize,
         /// The transformed rows.
         output: FeatureId,
     },
@@ -127,22 +162,19 @@ impl Stage {
         }
     }
 
-    /// Whether it convolves over the transformed rows of a map.
-    fn reads_transformed(&self, feature: FeatureId) -> bool {
-        matches!(self, Self::Convolution { inputs, layer, .. }
-            if layer.phases[0].is_over_transformed() && inputs.contains(&feature))
-    }
-
-    /// Whether it reads the pixels of a map.
-    fn reads_pixels(&self, feature: FeatureId) -> bool {
+    /// Rows of its output that it computes together, beginning on multiples of their number.
+    pub(crate) fn rows_at_once(&self) -> usize {
         match self {
-            Self::Convolution { inputs, layer, residuals, .. } => {
-                let is_input = !layer.phases[0].is_over_transformed() && inputs.contains(&feature);
-                is_input || residuals.iter().any(|(_, residual)| *residual == feature)
-            }
-            _ => self.inputs().contains(&feature),
+            Self::Convolution { layer, .. } => layer.rows_at_once(),
+            _ => 1,
         }
     }
+}
+
+/// The rows of the enlarged map that row `y` of tiles sees.
+pub(crate) fn tile_rows(y: isize) -> Range<isize> {
+    let first = y * TILE_SIDE as isize - 1;
+    first..first + TILE_REACH as isize
 }
 
 /// A network, ready to be scheduled.
@@ -174,27 +206,22 @@ impl Graph {
         self.group_ends.push(self.stages.len());
     }
 
-    /// Gives every convolution over transformed rows such rows to read: maps that nobody reads as pixels are stored
-    /// transformed, of the others a transformed copy is made, row by row, before its first reader.
-    pub(crate) fn place_transforms(&mut self) {
-        for feature in (0..self.features.len()).map(FeatureId) {
-            let Some(first) = self.stages.iter().position(|stage| stage.reads_transformed(feature)) else {
-                continue;
-            };
-            if !self.stages.iter().any(|stage| stage.reads_pixels(feature)) {
-                self.features[feature.0].form = Form::Transformed;
-                continue;
+    /// The transformed rows of a map, enlarged by repetition on the way: made by a stage of their own where they are wanted
+    /// first, and shared by all later convolutions.
+    pub(crate) fn transformed(&mut self, input: FeatureId, factor: usize) -> FeatureId {
+        let made = self.stages.iter().find_map(|stage| match stage {
+            Stage::Transform { input: of, factor: by, output } if (*of, *by) == (input, factor) => {
+                Some(*output)
             }
-            let output = FeatureId(self.features.len());
-            self.features.push(Feature { form: Form::Transformed, ..self.features[feature.0] });
-            for stage in self.stages.iter_mut().filter(|stage| stage.reads_transformed(feature)) {
-                if let Stage::Convolution { inputs, .. } = stage {
-                    inputs.iter_mut().filter(|input| **input == feature).for_each(|input| *input = output);
-                }
-            }
-            self.stages.insert(first, Stage::Transform { input: feature, output });
-            self.group_ends.iter_mut().filter(|end| **end > first).for_each(|end| *end += 1);
-        }
+            _ => None,
+        });
+        made.unwrap_or_else(|| {
+            let Feature { channels, scale, .. } = *self.get(input);
+            self.features.push(Feature { channels, scale: scale * factor, form: Form::Transformed });
+            let output = FeatureId(self.features.len() - 1);
+            self.stages.push(Stage::Transform { input, factor, output });
+            output
+        })
     }
 
     /// The groups as ranges of stages.
@@ -215,9 +242,9 @@ impl Graph {
     /// Multiply-adds for one pixel of the trunk's grid.
     pub(crate) fn multiply_adds_per_grid_pixel(&self) -> u64 {
         let stages = self.stages.iter().map(|stage| match stage {
-            Stage::Convolution { inputs, layer, output, .. } => {
-                let rows = self.get(*output).scale as u64;
-                layer.multiply_adds(self.get(inputs[0]).scale) * rows
+            Stage::Convolution { multiply_adds, output, .. } => {
+                let scale = self.get(*output).scale as u64;
+                multiply_adds * scale * scale
             }
             _ => 0,
         });

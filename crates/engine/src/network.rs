@@ -77,7 +77,6 @@ impl Network {
         } else {
             builder.rrdb()?
         };
-        builder.graph.place_transforms();
         Ok(Self {
             graph: builder.graph,
             spec: model.spec.clone(),
@@ -148,24 +147,23 @@ impl Builder<'_> {
         let pointwise = name.ends_with("conv1x1");
         let biases = if pointwise { None } else { Some(self.tensor(&format!("{name}.bias"))?) };
         let channels: Vec<usize> = inputs.iter().map(|input| self.graph.get(*input).channels).collect();
-        let biases = biases.as_deref();
-        let pack = |phase: usize| match factor {
-            1 if pointwise => PackedConv::new(Kernel::POINTWISE, &channels, out_channels, &weights, None),
-            1 => PackedConv::new_over_transformed(&channels, out_channels, &weights, biases),
-            _ => {
-                let phase = (phase / factor, phase % factor);
-                PackedConv::new_upsampled(factor, phase, &channels, out_channels, &weights, biases)
-            }
+        let multiply_adds = weights.len() as u64;
+        let pack = if pointwise {
+            PackedConv::new(Kernel::POINTWISE, &channels, out_channels, &weights, None)
+        } else {
+            PackedConv::new_over_transformed(&channels, out_channels, &weights, biases.as_deref())
         };
-        let phases: Result<Vec<PackedConv>, _> = (0..factor * factor).map(pack).collect();
-        let phases = phases.map_err(|_| EngineError::Weights { name: name.to_owned() })?;
+        let packed = pack.map_err(|_| EngineError::Weights { name: name.to_owned() })?;
         let scale = self.graph.get(inputs[0]).scale * factor;
-        self.nominal_multiply_adds += (weights.len() * scale * scale) as u64;
+        self.nominal_multiply_adds += multiply_adds * (scale * scale) as u64;
+        let inputs =
+            inputs.iter().map(|&input| if pointwise { input } else { self.graph.transformed(input, factor) });
+        let inputs = inputs.collect();
         let output = self.graph.feature(out_channels, scale);
         let slopes = around.slopes.map(|slopes| in_blocks(&slopes));
-        let layer = Layer { phases, factor, slopes };
+        let layer = Layer { phases: vec![packed], factor: 1, slopes };
         let residuals = around.residuals;
-        self.graph.stages.push(Stage::Convolution { inputs: inputs.to_vec(), layer, residuals, output });
+        self.graph.stages.push(Stage::Convolution { inputs, layer, multiply_adds, residuals, output });
         Ok(output)
     }
 

@@ -9,8 +9,10 @@
 
 use std::ops::Range;
 
+use esrgan_kernels::TILE_REACH;
+
 use crate::edge::Edge;
-use crate::graph::{FeatureId, Graph, Stage};
+use crate::graph::{Feature, FeatureId, Graph, Stage, tile_rows};
 
 /// The grid a network runs on, and how its stages are grouped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,8 +71,8 @@ impl GroupRanges {
         let mut computed: Vec<Option<Range<isize>>> = vec![None; graph.features.len()];
         for stage in &graph.stages[group.clone()] {
             if let Some(output) = stage.output() {
-                let height = schedule.grid_height * graph.get(output).scale;
-                computed[output.0] = Some(0..height as isize);
+                let rows = graph.get(output).rows(schedule.grid_height);
+                computed[output.0] = Some(0..rows as isize);
             }
         }
         let mut ranges = Self { computed, grid_height: schedule.grid_height, edge: schedule.edge };
@@ -83,20 +85,36 @@ impl GroupRanges {
     /// Extends the inner maps of the group by what later stages see beyond the picture, from the last stage backwards.
     fn extend_for_wrapping(&mut self, graph: &Graph, group: &Range<usize>) {
         for stage in graph.stages[group.clone()].iter().rev() {
-            let Some(rows) = stage.output().and_then(|output| self.computed[output.0].clone()) else {
+            let Some(rows) = stage.output().and_then(|output| self.begin_on_multiple(output, stage)) else {
                 continue;
             };
-            let Stage::Convolution { inputs, layer, residuals, .. } = stage else {
-                stage.inputs().into_iter().for_each(|input| self.extend(input, &rows));
-                continue;
-            };
-            // Neighbouring phases of an upsampling layer may see different rows: ask all of them.
-            let phases = 0..layer.factor as isize;
-            let first = phases.clone().map(|phase| layer.input_rows(rows.start + phase).0).min().unwrap_or(0);
-            let last = phases.map(|phase| layer.input_rows(rows.end - 1 - phase).1).max().unwrap_or(0);
-            inputs.iter().for_each(|input| self.extend(*input, &(first..last + 1)));
-            residuals.iter().for_each(|(_, feature)| self.extend(*feature, &rows));
+            match stage {
+                Stage::Convolution { inputs, layer, residuals, .. } => {
+                    // Neighbouring phases of an upsampling layer may see different rows: ask all of them.
+                    let phases = 0..layer.factor as isize;
+                    let first =
+                        phases.clone().map(|phase| layer.input_rows(rows.start + phase).0).min().unwrap_or(0);
+                    let last =
+                        phases.map(|phase| layer.input_rows(rows.end - 1 - phase).1).max().unwrap_or(0);
+                    inputs.iter().for_each(|input| self.extend(*input, &(first..last + 1)));
+                    residuals.iter().for_each(|(_, feature)| self.extend(*feature, &rows));
+                }
+                Stage::Transform { input, factor, .. } => {
+                    let factor = *factor as isize;
+                    let (first, last) = (tile_rows(rows.start).start, tile_rows(rows.end - 1).end - 1);
+                    self.extend(*input, &(first.div_euclid(factor)..last.div_euclid(factor) + 1));
+                }
+                _ => stage.inputs().into_iter().for_each(|input| self.extend(input, &rows)),
+            }
         }
+    }
+
+    /// The rows that the group computes of a feature, begun on a multiple of the rows that its stage computes at once.
+    fn begin_on_multiple(&mut self, output: FeatureId, stage: &Stage) -> Option<Range<isize>> {
+        let rows = self.computed[output.0].as_mut()?;
+        let at_once = stage.rows_at_once() as isize;
+        rows.start = rows.start.div_euclid(at_once) * at_once;
+        Some(rows.clone())
     }
 
     /// Extends the rows that the group computes of a feature, if it computes it.
@@ -106,19 +124,36 @@ impl GroupRanges {
         }
     }
 
-    /// Where row `index` of a feature is found; `None` for a row of zeros.
+    /// Where row `index` of a feature, enlarged `factor` times by repetition, is found; `None` for a row of zeros.
     pub(crate) fn resolve(
         &self,
         graph: &Graph,
-        feature: FeatureId,
+        (feature, factor): (FeatureId, usize),
         index: isize,
         edge: Edge,
     ) -> Option<isize> {
         if self.edge == Edge::Wrap && self.computed[feature.0].is_some() {
-            return Some(index);
+            return Some(index.div_euclid(factor as isize));
         }
-        let height = self.grid_height * graph.get(feature).scale;
-        edge.resolve(index, height).map(|row| row as isize)
+        let height = graph.get(feature).rows(self.grid_height) * factor;
+        edge.resolve(index, height).map(|row| (row / factor) as isize)
+    }
+
+    /// Where the six rows are found that row `y` of tiles sees of a feature, enlarged on the way; `None` for zeros. Rows that
+    /// only outputs beyond the picture would see count as zeros.
+    pub(crate) fn rows_of_tiles(
+        &self,
+        graph: &Graph,
+        (feature, factor): (FeatureId, usize),
+        y: isize,
+    ) -> [Option<isize>; TILE_REACH] {
+        let last = (graph.get(feature).rows(self.grid_height) * factor) as isize;
+        let first = tile_rows(y).start;
+        std::array::from_fn(|index| {
+            let row = first + index as isize;
+            let is_seen = self.edge == Edge::Wrap || row <= last;
+            is_seen.then(|| self.resolve(graph, (feature, factor), row, self.edge)).flatten()
+        })
     }
 
     /// Whether the group reads the feature from both ends, so that no row of it may go before the group is done.
@@ -136,23 +171,32 @@ impl GroupRanges {
     ) -> Option<(isize, isize)> {
         match stage {
             Stage::Picture { .. } => None,
-            Stage::Transform { .. } | Stage::Result { .. } => {
-                let row = self.resolve(graph, feature, y, self.edge)?;
+            Stage::Result { .. } => {
+                let row = self.resolve(graph, (feature, 1), y, self.edge)?;
                 Some((row, row))
+            }
+            Stage::Transform { factor, .. } => {
+                let rows = self.rows_of_tiles(graph, (feature, *factor), y);
+                first_and_last(rows.into_iter().flatten())
             }
             Stage::Convolution { inputs, layer, residuals, .. } => {
                 let is_input = inputs.contains(&feature);
                 let (first, last) = if is_input { layer.input_rows(y) } else { (0, -1) };
                 let edge = if layer.factor > 1 { self.edge.folded() } else { self.edge };
-                let rows = (first..=last).filter_map(|row| self.resolve(graph, feature, row, edge));
+                let rows = (first..=last).filter_map(|row| self.resolve(graph, (feature, 1), row, edge));
                 let is_added = residuals.iter().any(|(_, residual)| *residual == feature);
-                rows.chain(is_added.then_some(y)).fold(None, |seen, row| {
-                    let (first, last) = seen.unwrap_or((row, row));
-                    Some((row.min(first), row.max(last)))
-                })
+                first_and_last(rows.chain(is_added.then_some(y)))
             }
         }
     }
+}
+
+/// The smallest and the largest of some rows.
+fn first_and_last(rows: impl Iterator<Item = isize>) -> Option<(isize, isize)> {
+    rows.fold(None, |seen, row| {
+        let (first, last) = seen.unwrap_or((row, row));
+        Some((row.min(first), row.max(last)))
+    })
 }
 
 /// Walks all groups of a schedule.
@@ -224,14 +268,14 @@ impl<'a> Walk<'a> {
     fn rows_of(&self, stage: &Stage) -> Range<isize> {
         match stage.output() {
             Some(output) => self.ranges.computed[output.0].clone().unwrap_or(0..0),
-            None => 0..(self.schedule.grid_height * self.scale_of(stage)) as isize,
+            None => 0..self.feature_of(stage).rows(self.schedule.grid_height) as isize,
         }
     }
 
-    /// The scale of a stage's rows over the trunk's grid.
-    fn scale_of(&self, stage: &Stage) -> usize {
+    /// The map whose rows a stage counts by: its output, or what it hands over.
+    fn feature_of(&self, stage: &Stage) -> &'a Feature {
         let feature = stage.output().or_else(|| stage.inputs().first().copied());
-        feature.map_or(1, |feature| self.graph.get(feature).scale)
+        self.graph.get(feature.expect("a stage without output has an input"))
     }
 
     fn run<V: Visitor>(&mut self, visitor: &mut V) -> Result<(), V::Error> {
@@ -262,17 +306,21 @@ impl<'a> Walk<'a> {
     /// with their next band, and at most a band.
     fn reach(&self, position: usize) -> isize {
         let stage = &self.graph.stages[self.group.start + position];
-        let band = (self.band_rows * self.scale_of(stage)) as isize;
+        let at_once = stage.rows_at_once() as isize;
+        let band = self.feature_of(stage).band(self.band_rows) as isize;
         let start = self.next[position];
         let wanted = stage.output().map_or(isize::MAX, |output| self.wanted_end(output, band));
-        let limit = self.ends[position].min(start + band).min(wanted);
+        // Stages begin on multiples of the rows that they compute at once.
+        let limit = (start + band).min(wanted).saturating_add(at_once - 1).div_euclid(at_once) * at_once;
+        let limit = limit.min(self.ends[position]);
         let is_ready = |y: &isize| {
             self.inputs[position].iter().all(|&feature| {
                 let seen = self.ranges.seen_rows(self.graph, stage, feature, *y);
                 seen.is_none_or(|(_, last)| last < self.computed_end(feature))
             })
         };
-        start + (start..limit).take_while(is_ready).count() as isize
+        let ready = start + (start..limit).take_while(is_ready).count() as isize;
+        if ready == self.ends[position] { ready } else { ready.div_euclid(at_once) * at_once }
     }
 
     /// The end of the rows of a feature that exist.

@@ -1,4 +1,4 @@
-//! Times single rows of a dense block's convolutions: `cargo bench -p esrgan-kernels`.
+//! Times the convolutions of a dense block: `cargo bench -p esrgan-kernels`.
 //!
 //! Prints, for each instruction set and layer shape, GFLOP/s of the best and of the median of many short runs: where they
 //! differ much, other work was on the machine. Operations are counted as the direct convolution's, so that both ways can
@@ -7,74 +7,115 @@
 use std::time::Instant;
 
 use esrgan_kernels::{
-    ChannelBlock, ConvRow, Epilogue, Isa, Kernel, PackedConv, conv_row, transform_row, transformed_length,
+    ChannelBlock, ConvRow, ConvSegment, Epilogue, Isa, Kernel, PackedConv, TransformSegment, conv_row,
+    conv_segment, segment_length, transform_segment,
 };
 
 /// Runs of each shape.
 const REPEATS: usize = 200;
+/// Pixels of the row: a full segment of tiles.
+const PIXELS: usize = 128;
 
 fn main() {
     for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
-        for (in_channels, out_channels, pixels) in
-            [(64, 32, 128), (128, 32, 128), (192, 64, 128), (192, 64, 512), (64, 3, 512)]
-        {
-            for transformed in [false, true] {
-                time(isa, in_channels, out_channels, pixels, transformed);
-            }
+        for (in_channels, out_channels) in [(64, 32), (128, 32), (192, 64), (64, 3)] {
+            direct(isa, in_channels, out_channels);
+            transformed(isa, in_channels, out_channels);
         }
-        let input = vec![ChannelBlock::splat(0.5); 514];
-        let mut output = vec![ChannelBlock::ZERO; transformed_length(512)];
-        let seconds = median((0..REPEATS).map(|_| {
-            let start = Instant::now();
-            transform_row(isa, &input, &mut output);
-            start.elapsed().as_secs_f64()
-        }));
-        println!("{isa:8} transform of 512 pixels, 16 channels: {:.1} µs", seconds.1 * 1e6);
+        transform(isa);
     }
 }
 
 /// Best and median.
-fn median(seconds: impl Iterator<Item = f64>) -> (f64, f64) {
-    let mut seconds: Vec<f64> = seconds.collect();
+fn times(mut run: impl FnMut()) -> (f64, f64) {
+    let mut seconds: Vec<f64> = (0..REPEATS)
+        .map(|_| {
+            let start = Instant::now();
+            run();
+            start.elapsed().as_secs_f64()
+        })
+        .collect();
     seconds.sort_by(f64::total_cmp);
     (seconds[0], seconds[seconds.len() / 2])
 }
 
-fn time(isa: Isa, in_channels: usize, out_channels: usize, pixels: usize, transformed: bool) {
-    let weights: Vec<f32> =
-        (0..in_channels * out_channels * 9).map(|i| (i % 7) as f32 * 0.01 - 0.03).collect();
-    let packed = if transformed {
-        PackedConv::new_over_transformed(&[in_channels], out_channels, &weights, None)
-    } else {
-        PackedConv::new(Kernel::CENTRED_3X3, &[in_channels], out_channels, &weights, None)
-    };
-    let packed = packed.expect("as many weights as the shape says");
-    let length = if transformed { transformed_length(pixels) } else { pixels + 2 };
-    let rows = vec![vec![ChannelBlock::splat(0.5); length]; packed.input_block_channels().len() * 3];
-    let rows: Vec<&[ChannelBlock]> = rows.iter().map(Vec::as_slice).collect();
-    let mut outputs = vec![vec![ChannelBlock::ZERO; pixels]; packed.out_blocks()];
-    let (best, middle) = median((0..REPEATS).map(|_| {
-        let start = Instant::now();
-        conv_row(
-            isa,
-            ConvRow {
-                weights: &packed,
-                first_out_block: 0,
-                inputs: &rows,
-                pixels,
-                out_stride: 1,
-                epilogue: Epilogue::default(),
-                outputs: &mut outputs.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>(),
-            },
-        );
-        start.elapsed().as_secs_f64()
-    }));
-    assert!(outputs.iter().flatten().all(|block| block.0.iter().all(|lane| lane.is_finite())));
-    let gflop = 2.0 * (in_channels * out_channels * 9 * pixels) as f64 / 1e9;
-    let way = if transformed { "transformed" } else { "direct" };
+fn report(
+    isa: Isa,
+    what: &str,
+    (in_channels, out_channels): (usize, usize),
+    rows: usize,
+    seconds: (f64, f64),
+) {
+    let gflop = 2.0 * (in_channels * out_channels * 9 * PIXELS * rows) as f64 / 1e9;
     println!(
-        "{isa:8} {in_channels:3} -> {out_channels:2} channels, {pixels:4} pixels, {way:11}: best {:6.1}, median {:6.1} GFLOP/s",
-        gflop / best,
-        gflop / middle
+        "{isa:8} {in_channels:3} -> {out_channels:2} channels, {what:11}: best {:6.1}, median {:6.1} GFLOP/s",
+        gflop / seconds.0,
+        gflop / seconds.1
     );
+}
+
+fn weights(in_channels: usize, out_channels: usize) -> Vec<f32> {
+    (0..in_channels * out_channels * 9).map(|i| (i % 7) as f32 * 0.01 - 0.03).collect()
+}
+
+/// One row of pixels.
+fn direct(isa: Isa, in_channels: usize, out_channels: usize) {
+    let weights = weights(in_channels, out_channels);
+    let packed = PackedConv::new(Kernel::CENTRED_3X3, &[in_channels], out_channels, &weights, None)
+        .expect("as many weights as the shape says");
+    let rows = vec![vec![ChannelBlock::splat(0.5); PIXELS + 2]; packed.input_block_channels().len() * 3];
+    let rows: Vec<&[ChannelBlock]> = rows.iter().map(Vec::as_slice).collect();
+    let mut outputs = vec![vec![ChannelBlock::ZERO; PIXELS]; packed.out_blocks()];
+    let seconds = times(|| {
+        let mut outputs: Vec<&mut [ChannelBlock]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
+        let row = ConvRow {
+            weights: &packed,
+            first_out_block: 0,
+            inputs: &rows,
+            pixels: PIXELS,
+            out_stride: 1,
+            epilogue: Epilogue::default(),
+            outputs: &mut outputs,
+        };
+        conv_row(isa, row);
+    });
+    report(isa, "direct", (in_channels, out_channels), 1, seconds);
+}
+
+/// One row of tiles: four rows of pixels.
+fn transformed(isa: Isa, in_channels: usize, out_channels: usize) {
+    let weights = weights(in_channels, out_channels);
+    let packed = PackedConv::new_over_transformed(&[in_channels], out_channels, &weights, None)
+        .expect("as many weights as the shape says");
+    let input = vec![ChannelBlock::splat(0.5); segment_length(PIXELS)];
+    let inputs = vec![&input[..]; packed.input_block_channels().len()];
+    let mut outputs = vec![vec![ChannelBlock::ZERO; PIXELS]; packed.out_blocks() * 4];
+    let seconds = times(|| {
+        for (pair, outputs) in outputs.chunks_mut(8).enumerate() {
+            let mut outputs: Vec<&mut [ChannelBlock]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
+            let call = ConvSegment {
+                weights: &packed,
+                first_out_block: pair * 2,
+                inputs: &inputs,
+                pixels: PIXELS,
+                rows: 4,
+                epilogue: Epilogue::default(),
+                outputs: &mut outputs,
+            };
+            conv_segment(isa, call);
+        }
+    });
+    report(isa, "transformed", (in_channels, out_channels), 4, seconds);
+}
+
+/// The transform of a segment.
+fn transform(isa: Isa) {
+    let row = vec![ChannelBlock::splat(0.5); PIXELS + 2];
+    let mut output = vec![ChannelBlock::ZERO; segment_length(PIXELS)];
+    let seconds = times(|| {
+        let segment =
+            TransformSegment { rows: [Some(&row[..]); 6], factor: 1, pixels: 0..PIXELS, output: &mut output };
+        transform_segment(isa, segment);
+    });
+    println!("{isa:8} transform of {PIXELS} x 4 pixels, 16 channels: {:.1} µs", seconds.1 * 1e6);
 }

@@ -1,14 +1,13 @@
 //! The only place that chooses a variant.
 
-use crate::block::ChannelBlock;
-use crate::conv::ConvRow;
+use crate::conv::{ConvRow, ConvSegment};
 use crate::isa::Isa;
 #[cfg(target_arch = "aarch64")]
 use crate::isa::Neon;
 #[cfg(target_arch = "x86_64")]
 use crate::isa::{Avx2, Avx512};
 use crate::portable;
-use crate::transform::transformed_length;
+use crate::transform::TransformSegment;
 
 /// Convolves one output row: see [`ConvRow`] for the operation.
 ///
@@ -34,33 +33,47 @@ pub fn conv_row(isa: Isa, mut row: ConvRow<'_, '_>) {
     }
 }
 
-/// Transforms a padded row of one channel block: the matrix B transposed (see `transform`).
+/// Convolves a segment of transformed tiles: see [`ConvSegment`].
 ///
-/// # Shapes
-/// - `input`: `[1 + pixels + 1]`, the padding pixels holding what lies beyond the edge
-/// - `output`: `[6][groups]` with `groups = pixels.div_ceil(4)`, that is
-///   [`transformed_length`](crate::transformed_length) of `pixels`
+/// # Numerics
+/// Accumulates in `f32`, each component over all channels in their order. Error about four times that of the direct sum. Bits
+/// depend on where an output lies in its tile, that is on its row and column modulo four; not on the segment, the call or
+/// the thread.
+///
+/// # Panics
+/// As [`conv_row`].
+pub fn conv_segment(isa: Isa, mut call: ConvSegment<'_, '_>) {
+    call.assert_consistent();
+    match isa {
+        Isa::Portable => portable::conv_segment(&mut call),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => Avx2::new().expect("AVX2 was detected").conv_segment(&mut call),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => Avx512::new().expect("AVX-512 was detected").conv_segment(&mut call),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => Neon::new().expect("NEON was detected").conv_segment(&mut call),
+        #[cfg(not(all(target_arch = "x86_64", target_arch = "aarch64")))]
+        other => unreachable!("{other} kernels are not built for this architecture"),
+    }
+}
+
+/// Transforms a segment of a row of tiles: see [`TransformSegment`].
 ///
 /// # Values
 /// Pixels beyond the padding count as zero; they reach only outputs that do not exist.
 ///
 /// # Panics
-/// Where the lengths do not fit each other, and where `isa` is not available here.
-pub fn transform_row(isa: Isa, input: &[ChannelBlock], output: &mut [ChannelBlock]) {
-    assert!(input.len() > 2, "a padded row of {} pixels", input.len());
-    assert_eq!(
-        output.len(),
-        transformed_length(input.len() - 2),
-        "six components for each group of four pixels"
-    );
+/// As [`conv_row`].
+pub fn transform_segment(isa: Isa, mut call: TransformSegment<'_, '_>) {
+    call.assert_consistent();
     match isa {
-        Isa::Portable => portable::transform_row(input, output),
+        Isa::Portable => portable::transform_segment(&mut call),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => Avx2::new().expect("AVX2 was detected").transform_row(input, output),
+        Isa::Avx2 => Avx2::new().expect("AVX2 was detected").transform_segment(&mut call),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => Avx512::new().expect("AVX-512 was detected").transform_row(input, output),
+        Isa::Avx512 => Avx512::new().expect("AVX-512 was detected").transform_segment(&mut call),
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon => Neon::new().expect("NEON was detected").transform_row(input, output),
+        Isa::Neon => Neon::new().expect("NEON was detected").transform_segment(&mut call),
         #[cfg(not(all(target_arch = "x86_64", target_arch = "aarch64")))]
         other => unreachable!("{other} kernels are not built for this architecture"),
     }

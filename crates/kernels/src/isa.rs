@@ -8,9 +8,8 @@ use std::str::FromStr;
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use crate::{
-    block::ChannelBlock,
-    conv::{ConvRow, tile},
-    transform,
+    conv::{ConvRow, ConvSegment, tile, transformed},
+    transform::{self, TransformSegment},
 };
 
 /// An instruction set that kernels are written for.
@@ -127,14 +126,24 @@ macro_rules! token {
                 unsafe { enabled(self, row) }
             }
 
-            /// Transforms a row.
-            pub(crate) fn transform_row(self, input: &[ChannelBlock], output: &mut [ChannelBlock]) {
+            /// Convolves a segment of transformed tiles.
+            pub(crate) fn conv_segment(self, call: &mut ConvSegment<'_, '_>) {
                 #[target_feature($(enable = $feature),+)]
-                fn enabled(token: $name, input: &[ChannelBlock], output: &mut [ChannelBlock]) {
-                    transform::run(token, input, output);
+                fn enabled(token: $name, call: &mut ConvSegment<'_, '_>) {
+                    transformed::run::<$name, $positions, $blocks>(token, call);
                 }
                 // SAFETY: the token proves the features.
-                unsafe { enabled(self, input, output) }
+                unsafe { enabled(self, call) }
+            }
+
+            /// Transforms a segment.
+            pub(crate) fn transform_segment(self, segment: &mut TransformSegment<'_, '_>) {
+                #[target_feature($(enable = $feature),+)]
+                fn enabled(token: $name, segment: &mut TransformSegment<'_, '_>) {
+                    transform::run(token, segment);
+                }
+                // SAFETY: the token proves the features.
+                unsafe { enabled(self, segment) }
             }
         }
     };

@@ -22,8 +22,8 @@ mod portable;
 mod x86_64;
 
 pub use block::{CHANNELS_PER_BLOCK, ChannelBlock, blocks_for};
-pub use conv::{ConvRow, Epilogue, Residual};
-pub use dispatch::{conv_row, transform_row};
+pub use conv::{ConvRow, ConvSegment, Epilogue, Residual};
+pub use dispatch::{conv_row, conv_segment, transform_segment};
 pub use isa::{Isa, UnknownIsaError};
 pub use pack::{Kernel, PackShapeError, PackedConv};
-pub use transform::transformed_length;
+pub use transform::{TILE_REACH, TILE_SIDE, TransformSegment, segment_length, segments, transformed_length};

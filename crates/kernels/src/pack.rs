@@ -50,7 +50,7 @@ impl std::error::Error for PackShapeError {}
 /// `[output block][component][input block][kernel row][kernel column][input channel][16 output channels]`. Input blocks of several
 /// concatenated inputs follow each other, each input starting a new block; the last block of an input holds only the
 /// channels that exist. Lanes beyond the last output channel hold zero. A direct convolution has one component, one over
-/// transformed rows has six, whose kernels are one column wide.
+/// transformed tiles has 36, whose kernels are one pixel.
 #[derive(Clone, Debug)]
 pub struct PackedConv {
     kernel: Kernel,
@@ -81,13 +81,13 @@ impl PackedConv {
         Self::pack(kernel, 1, inputs, out_channels, weights, biases)
     }
 
-    /// Packs a centred 3x3 convolution over rows that [`transform_row`](crate::transform_row) has made.
+    /// Packs a centred 3x3 convolution over what [`transform_segment`](crate::transform_segment) has made.
     ///
     /// # Shapes
     /// As for [`PackedConv::new`] with a 3x3 kernel.
     ///
     /// # Numerics
-    /// Half the multiplications of the direct convolution. Filters are transformed in f64 and rounded once.
+    /// A quarter of the multiplications of the direct convolution. Filters are transformed in f64 and rounded once.
     ///
     /// # Errors
     /// [`PackShapeError`] where the number of values is another.
@@ -99,16 +99,15 @@ impl PackedConv {
     ) -> Result<Self, PackShapeError> {
         let in_channels: usize = inputs.iter().sum();
         check("weights", out_channels * in_channels * 9, weights.len())?;
-        let kernel = Kernel { rows: 3, columns: 1, first_row: -1, first_column: 0 };
-        let filters = weights.as_chunks::<3>().0;
-        // As if each component were a kernel of its own: `[component][out][in][row]`.
+        let filters = weights.as_chunks::<9>().0;
+        // As if each component were a kernel of its own: `[component][out][in]`.
         let mut transformed = vec![0.0; COMPONENTS * filters.len()];
         for (index, filter) in filters.iter().enumerate() {
             for (component, value) in transform_filter(filter.map(f64::from)).into_iter().enumerate() {
                 transformed[component * filters.len() + index] = value as f32;
             }
         }
-        Self::pack(kernel, COMPONENTS, inputs, out_channels, &transformed, biases)
+        Self::pack(Kernel::POINTWISE, COMPONENTS, inputs, out_channels, &transformed, biases)
     }
 
     /// Packs `components` kernels, `[component][out][in][row][column]`.
@@ -223,14 +222,9 @@ impl PackedConv {
         (self.weights.len() + self.biases.len()) * size_of::<ChannelBlock>()
     }
 
-    /// Whether it reads transformed rows.
+    /// Whether it reads transformed tiles.
     pub fn is_over_transformed(&self) -> bool {
         self.components > 1
-    }
-
-    /// Kernels that each output block has: six over transformed rows.
-    pub(crate) fn components(&self) -> usize {
-        self.components
     }
 
     /// The weights of one component of one output block.

@@ -1,13 +1,17 @@
 //! The convolution of one output row: its arguments, and the micro-kernel that all variants share.
 
 pub(crate) mod tile;
+pub(crate) mod transformed;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transformed_tests;
+
+pub use transformed::ConvSegment;
 
 use crate::block::ChannelBlock;
 use crate::pack::PackedConv;
-use crate::transform::transformed_length;
 
 /// A row that is added to the output: `output = output * scale + residual`.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +41,6 @@ pub struct Epilogue<'a> {
 /// # Shapes
 /// - `inputs`: `input blocks * kernel rows` rows, kernel rows of one block together; each of at least
 ///   `pixels + kernel columns - 1` pixels, the first being what the first output pixel's first column sees
-///   over transformed rows: exactly as [`transform_row`](crate::transform_row) made them of a row of `pixels` pixels
 /// - `outputs`: a row for each output block from `first_out_block` on; each of at least `(pixels - 1) * out_stride + 1`
 /// - residual rows: as `outputs`, read at the positions that are written
 ///
@@ -64,6 +67,7 @@ pub struct ConvRow<'a, 'o> {
 impl ConvRow<'_, '_> {
     /// Stops where the arguments do not hold together: the proof that the micro-kernel's pointers stay inside.
     pub(crate) fn assert_consistent(&self) {
+        assert!(!self.weights.is_over_transformed(), "weights packed for rows of pixels");
         let kernel = self.weights.kernel();
         let blocks = self.weights.input_block_channels().len();
         assert!(
@@ -73,11 +77,7 @@ impl ConvRow<'_, '_> {
             self.out_stride
         );
         assert_eq!(self.inputs.len(), blocks * kernel.rows, "input rows: input blocks times kernel rows");
-        let needed = if self.weights.is_over_transformed() {
-            transformed_length(self.pixels)
-        } else {
-            self.pixels + kernel.columns - 1
-        };
+        let needed = self.pixels + kernel.columns - 1;
         assert!(
             self.inputs.iter().all(|row| row.len() >= needed),
             "an input row is shorter than {needed} pixels"

@@ -1,13 +1,13 @@
 //! Every variant against a plain f64 loop, on odd shapes, with poisoned outputs.
 
 use super::*;
-use crate::{Isa, Kernel, blocks_for, conv_row, transform_row, transformed_length};
+use crate::{Isa, Kernel, blocks_for, conv_row};
 
 /// A reproducible stream of values in -1..1.
-struct Values(u64);
+pub(super) struct Values(pub(super) u64);
 
 impl Values {
-    fn next(&mut self) -> f32 {
+    pub(super) fn next(&mut self) -> f32 {
         // SplitMix64 (Steele, Lea, Flood 2014): passes through every state, so a printed seed repeats a case.
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -16,7 +16,7 @@ impl Values {
         (((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 23) as f32) - 1.0
     }
 
-    fn vec(&mut self, length: usize) -> Vec<f32> {
+    pub(super) fn vec(&mut self, length: usize) -> Vec<f32> {
         (0..length).map(|_| self.next()).collect()
     }
 }
@@ -31,8 +31,6 @@ struct Case {
     activation: bool,
     residuals: usize,
     biased: bool,
-    /// Whether the rows are transformed first; kernel 3x3 only.
-    transformed: bool,
 }
 
 fn cases() -> Vec<Case> {
@@ -45,7 +43,6 @@ fn cases() -> Vec<Case> {
         activation: true,
         residuals: 1,
         biased: true,
-        transformed: false,
     };
     let mut cases: Vec<Case> = (1..=26).map(|pixels| Case { pixels, ..base.clone() }).collect();
     cases.extend([95, 96, 97, 193].map(|pixels| Case { pixels, ..base.clone() }));
@@ -70,9 +67,6 @@ fn cases() -> Vec<Case> {
         ..base.clone()
     }));
     cases.push(Case { activation: false, residuals: 0, biased: false, ..base.clone() });
-    let transformed = cases.iter().filter(|case| case.kernel == Kernel::CENTRED_3X3).cloned();
-    let transformed: Vec<Case> = transformed.map(|case| Case { transformed: true, ..case }).collect();
-    cases.extend(transformed);
     cases.push(Case { out_stride: 3, residuals: 2, ..base });
     cases
 }
@@ -107,7 +101,6 @@ impl Data {
     /// sum of magnitudes (Higham, "Accuracy and Stability of Numerical Algorithms", section 3.1), carried through the epilogue.
     fn oracle(&self, case: &Case, out: usize, x: usize) -> (f64, f64) {
         let (mut sum, mut magnitude, mut terms) = (0.0, 0.0, 0.0);
-        let mut scale_of_products = 0.0;
         let mut add = |term: f64| {
             sum += term;
             magnitude += term.abs();
@@ -117,11 +110,6 @@ impl Data {
         let columns = case.kernel.columns;
         for (channel, rows) in self.planes.iter().enumerate() {
             for (ky, row) in rows.iter().enumerate() {
-                if case.transformed {
-                    // What the six products of the group may lose, instead of what the three taps may.
-                    let first = ((out * self.planes.len() + channel) * 3 + ky) * 3;
-                    scale_of_products += magnitude_of_products(&self.weights[first..first + 3], row, x);
-                }
                 for kx in 0..columns {
                     let index = ((out * self.planes.len() + channel) * case.kernel.rows + ky) * columns + kx;
                     add(f64::from(self.weights[index]) * f64::from(row[x + kx]));
@@ -136,47 +124,12 @@ impl Data {
             sum = sum * f64::from(*scale) + addend;
             magnitude += addend.abs();
         }
-        // Eight more roundings lie in the transforms of the input, of the filter and of the output.
-        (sum, f64::from(f32::EPSILON) * (terms + 12.0) * (magnitude + scale_of_products))
+        (sum, f64::from(f32::EPSILON) * (terms + 4.0) * magnitude)
     }
 }
 
-/// The sum of magnitudes that one row's three taps turn into by F(4, 3), for output pixel `x`: |A| (|G| |g| * |B| |d|).
-fn magnitude_of_products(taps: &[f32], row: &[f32], x: usize) -> f64 {
-    const FILTER: [[f64; 3]; 6] = [
-        [1.0 / 4.0, 0.0, 0.0],
-        [1.0 / 6.0, 1.0 / 6.0, 1.0 / 6.0],
-        [1.0 / 6.0, 1.0 / 6.0, 1.0 / 6.0],
-        [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
-        [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
-        [0.0, 0.0, 1.0],
-    ];
-    const INPUT: [[f64; 6]; 6] = [
-        [4.0, 0.0, 5.0, 0.0, 1.0, 0.0],
-        [0.0, 4.0, 4.0, 1.0, 1.0, 0.0],
-        [0.0, 4.0, 4.0, 1.0, 1.0, 0.0],
-        [0.0, 2.0, 1.0, 2.0, 1.0, 0.0],
-        [0.0, 2.0, 1.0, 2.0, 1.0, 0.0],
-        [0.0, 4.0, 0.0, 5.0, 0.0, 1.0],
-    ];
-    const OUTPUT: [[f64; 6]; 4] = [
-        [1.0, 1.0, 1.0, 1.0, 1.0, 0.0],
-        [0.0, 1.0, 1.0, 2.0, 2.0, 0.0],
-        [0.0, 1.0, 1.0, 4.0, 4.0, 0.0],
-        [0.0, 1.0, 1.0, 8.0, 8.0, 1.0],
-    ];
-    let weighted = |weights: &[f64], value: &dyn Fn(usize) -> f64| -> f64 {
-        weights.iter().enumerate().map(|(index, weight)| weight * value(index)).sum()
-    };
-    let pixel = |tap: usize| row.get(x / 4 * 4 + tap).map_or(0.0, |value| f64::from(value.abs()));
-    weighted(&OUTPUT[x % 4], &|component| {
-        let filter = weighted(&FILTER[component], &|tap| f64::from(taps[tap].abs()));
-        filter * weighted(&INPUT[component], &pixel)
-    })
-}
-
 /// Rows of channel blocks from planes: `[block][pixel]`, padding lanes zero.
-fn blocked(planes: &[&[f32]], poison_tail: usize) -> Vec<Vec<ChannelBlock>> {
+pub(super) fn blocked(planes: &[&[f32]], poison_tail: usize) -> Vec<Vec<ChannelBlock>> {
     let pixels = planes[0].len();
     planes
         .chunks(16)
@@ -211,18 +164,9 @@ fn input_rows(case: &Case, data: &Data) -> Vec<Vec<ChannelBlock>> {
 
 fn run(isa: Isa, case: &Case, data: &Data) -> Vec<Vec<ChannelBlock>> {
     let biases = case.biased.then_some(&data.biases[..]);
-    let (inputs, packed) = if case.transformed {
-        let packed = PackedConv::new_over_transformed(&case.inputs, case.out_channels, &data.weights, biases);
-        let transformed = input_rows(case, data).into_iter().map(|row| {
-            let mut output = vec![ChannelBlock::splat(f32::NAN); transformed_length(case.pixels)];
-            transform_row(isa, &row[..case.pixels + 2], &mut output);
-            output
-        });
-        (transformed.collect(), packed.unwrap())
-    } else {
-        let packed = PackedConv::new(case.kernel, &case.inputs, case.out_channels, &data.weights, biases);
-        (input_rows(case, data), packed.unwrap())
-    };
+    let packed =
+        PackedConv::new(case.kernel, &case.inputs, case.out_channels, &data.weights, biases).unwrap();
+    let inputs = input_rows(case, data);
     let inputs: Vec<&[ChannelBlock]> = inputs.iter().map(Vec::as_slice).collect();
     let reach = case.pixels * case.out_stride;
     let mut outputs = vec![vec![ChannelBlock::splat(f32::NAN); reach + 3]; blocks_for(case.out_channels)];
@@ -308,7 +252,6 @@ fn bits_do_not_depend_on_the_split() {
         activation: true,
         residuals: 0,
         biased: true,
-        transformed: false,
     };
     let data = Data::new(&case, 77);
     let packed =

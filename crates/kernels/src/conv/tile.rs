@@ -2,29 +2,23 @@
 //!
 //! A *tile* is `P` neighbouring positions of `G` output blocks whose sums stay in registers while a few input blocks are
 //! worked off. Between such chunks the sums of a *segment* of the row wait in a small scratch array, so that the weights
-//! of a chunk serve the whole segment from the first-level cache. A position is an output pixel, or over transformed rows
-//! a group of four, with six sums.
+//! of a chunk serve the whole segment from the first-level cache. A position is an output pixel.
 //!
 //! Dims: `P` positions of a tile, `G` output blocks of a group.
 
 use crate::block::{CHANNELS_PER_BLOCK, ChannelBlock};
-use crate::conv::ConvRow;
+use crate::conv::{ConvRow, Epilogue};
 use crate::simd::Simd;
-use crate::transform::{COMPONENTS, GROUP_OUTPUTS, outputs_of_group};
 
-/// Sums of a segment: 96 pixels of a direct convolution fill half of them, 32 groups with six sums each all.
-const SEGMENT_SUMS: usize = 192;
-/// Positions of a direct convolution's segment. Tuned on AMD EPYC (Zen 3), 2026-11: 32 to 128 are alike.
-const DIRECT_POSITIONS: usize = 96;
-/// Groups of a segment over transformed rows.
-const TRANSFORMED_POSITIONS: usize = SEGMENT_SUMS / COMPONENTS;
+/// Positions of a segment. Tuned on AMD EPYC (Zen 3), 2026-11: 32 to 128 are alike.
+const SEGMENT_POSITIONS: usize = 96;
 /// Weights of a chunk of input blocks, in channel blocks: 12 KiB, so that the input's part of 32 KiB stays in the L1 cache.
 const CHUNK_WEIGHTS: usize = 192;
 /// Output blocks of the largest group.
 const MAX_GROUP: usize = 2;
 
-/// The sums of a segment: `[group member][component * positions + position]`.
-type Sums = [[ChannelBlock; SEGMENT_SUMS]; MAX_GROUP];
+/// The sums of a segment: `[group member][position]`.
+type Sums = [[ChannelBlock; SEGMENT_POSITIONS]; MAX_GROUP];
 
 /// Runs a row with tiles of at most `P` positions and groups of `G` output blocks.
 ///
@@ -43,60 +37,38 @@ pub(crate) fn run<S: Simd, const P: usize, const G: usize>(simd: S, row: &mut Co
     }
 }
 
-/// Some positions of the row.
-#[derive(Clone, Copy)]
-struct Segment {
-    start: usize,
-    length: usize,
-    /// All positions of the row: the length of each component of a transformed row.
-    row_positions: usize,
-}
-
 /// Runs `G` output blocks, from member `first` of the row's outputs on.
 #[inline(always)]
 fn run_group<S: Simd, const P: usize, const G: usize>(simd: S, row: &mut ConvRow<'_, '_>, first: usize) {
-    let mut sums: Sums = [[ChannelBlock::ZERO; SEGMENT_SUMS]; MAX_GROUP];
-    let transformed = row.weights.is_over_transformed();
-    let row_positions = if transformed { row.pixels.div_ceil(GROUP_OUTPUTS) } else { row.pixels };
-    let most = if transformed { TRANSFORMED_POSITIONS } else { DIRECT_POSITIONS };
+    let mut sums: Sums = [[ChannelBlock::ZERO; SEGMENT_POSITIONS]; MAX_GROUP];
     let mut start = 0;
-    while start < row_positions {
-        let length = most.min(row_positions - start);
-        let segment = Segment { start, length, row_positions };
-        for sums in sums.iter_mut().take(G) {
-            sums[..length * row.weights.components()].fill(ChannelBlock::ZERO);
-        }
-        for component in 0..row.weights.components() {
-            accumulate_segment::<S, P, G>(simd, row, (first, component), segment, &mut sums);
-        }
+    while start < row.pixels {
+        let length = SEGMENT_POSITIONS.min(row.pixels - start);
+        accumulate_segment::<S, P, G>(simd, row, first, (start, length), &mut sums);
         for (member, sums) in sums.iter().enumerate().take(G) {
-            if transformed {
-                finish_transformed(simd, row, first + member, segment, sums);
-            } else {
-                finish_direct(simd, row, first + member, segment, sums);
-            }
+            finish_segment(simd, row, first + member, start, &sums[..length]);
         }
         start += length;
     }
 }
 
-/// Adds every input block's products to one component's sums of a segment.
+/// Adds up every input block's products for the `length` positions from `start` on.
 #[inline(always)]
 fn accumulate_segment<S: Simd, const P: usize, const G: usize>(
     simd: S,
     row: &ConvRow<'_, '_>,
-    (first, component): (usize, usize),
-    segment: Segment,
+    first: usize,
+    (start, length): (usize, usize),
     sums: &mut Sums,
 ) {
     let kernel = row.weights.kernel();
     let channels = row.weights.input_block_channels();
     let panels: [&[ChannelBlock]; G] =
-        std::array::from_fn(|member| row.weights.panel(row.first_out_block + first + member, component));
+        std::array::from_fn(|member| row.weights.panel(row.first_out_block + first + member, 0));
     let blocks_per_chunk = (CHUNK_WEIGHTS / (kernel.rows * kernel.columns * CHANNELS_PER_BLOCK)).max(1);
     // Tiles of nearly equal width: a narrow last tile would wait for its own latencies.
-    let tiles = segment.length.div_ceil(P);
-    let (base, wider) = (segment.length / tiles, segment.length % tiles);
+    let tiles = length.div_ceil(P);
+    let (base, wider) = (length / tiles, length % tiles);
     let mut consumed = 0;
     for (index, channels) in channels.chunks(blocks_per_chunk).enumerate() {
         let first_row = index * blocks_per_chunk * kernel.rows;
@@ -110,11 +82,12 @@ fn accumulate_segment<S: Simd, const P: usize, const G: usize>(
         let mut at = 0;
         for tile in 0..tiles {
             let width = base + usize::from(tile < wider);
-            let place = Place {
-                x: component * segment.row_positions + segment.start + at,
-                sum: component * segment.length + at,
+            let sums: [*mut ChannelBlock; G] = std::array::from_fn(|member| &raw mut sums[member][at]);
+            // SAFETY: `ConvRow::assert_consistent` saw enough pixels in each row for every position of the row; the sums
+            // hold a segment, and the first chunk wrote them.
+            unsafe {
+                accumulate_width::<S, P, G>(simd, &chunk, weights, (start + at, width), sums, index == 0)
             };
-            accumulate_width::<S, P, G>(simd, &chunk, weights, place, width, sums);
             at += width;
         }
         consumed += kernel.rows * kernel.columns * channels.iter().sum::<usize>();
@@ -122,35 +95,35 @@ fn accumulate_segment<S: Simd, const P: usize, const G: usize>(
 }
 
 /// A few input blocks' rows under the kernel.
-struct Chunk<'a> {
-    rows: &'a [&'a [ChannelBlock]],
-    kernel_rows: usize,
-    columns: usize,
+pub(super) struct Chunk<'a> {
+    pub(super) rows: &'a [&'a [ChannelBlock]],
+    pub(super) kernel_rows: usize,
+    pub(super) columns: usize,
     /// Channels of each block.
-    channels: &'a [usize],
+    pub(super) channels: &'a [usize],
 }
 
-/// Where a tile lies: in the input rows, and among the sums.
-#[derive(Clone, Copy)]
-struct Place {
-    x: usize,
-    sum: usize,
-}
-
-/// Chooses the tile of exactly `width` positions, `1 <= width <= P`.
+/// Chooses the tile of exactly `width` positions, `1 <= width <= P`, the first of which reads the rows from `x` on.
+///
+/// # Safety
+/// - every row of the chunk holds the pixels `x..x + width + columns - 1`
+/// - `sums` are valid for writes of `width` channel blocks each, and for reads unless `is_first`
 #[inline(always)]
-fn accumulate_width<S: Simd, const P: usize, const G: usize>(
+pub(super) unsafe fn accumulate_width<S: Simd, const P: usize, const G: usize>(
     simd: S,
     chunk: &Chunk<'_>,
     weights: [&[ChannelBlock]; G],
-    place: Place,
-    width: usize,
-    sums: &mut Sums,
+    (x, width): (usize, usize),
+    sums: [*mut ChannelBlock; G],
+    is_first: bool,
 ) {
     macro_rules! choose {
         ($($width:literal)+) => {
             match width {
-                $($width if $width <= P => accumulate_tile::<S, $width, G>(simd, chunk, weights, place, sums),)+
+                // SAFETY: the caller promises rows and sums of this width.
+                $($width if $width <= P => unsafe {
+                    accumulate_tile::<S, $width, G>(simd, chunk, weights, x, sums, is_first)
+                },)+
                 _ => {}
             }
         };
@@ -159,19 +132,24 @@ fn accumulate_width<S: Simd, const P: usize, const G: usize>(
 }
 
 /// Adds a chunk's products to `P` positions of `G` output blocks.
+///
+/// # Safety
+/// As for [`accumulate_width`], `width` being `P`.
 #[inline(always)]
-fn accumulate_tile<S: Simd, const P: usize, const G: usize>(
+unsafe fn accumulate_tile<S: Simd, const P: usize, const G: usize>(
     simd: S,
     chunk: &Chunk<'_>,
     weights: [&[ChannelBlock]; G],
-    place: Place,
-    sums: &mut Sums,
+    x: usize,
+    sums: [*mut ChannelBlock; G],
+    is_first: bool,
 ) {
+    let zero = ChannelBlock::ZERO;
     let mut tile: [[S::Block; G]; P] = std::array::from_fn(|position| {
         std::array::from_fn(|member| {
-            let sum = &sums[member][place.sum + position];
-            // SAFETY: the reference is to sixteen `f32`.
-            unsafe { simd.load(sum.0.as_ptr()) }
+            let sum = if is_first { &raw const zero } else { sums[member].wrapping_add(position) };
+            // SAFETY: the caller promises readable sums unless these are the first products.
+            unsafe { simd.load(sum.cast()) }
         })
     });
     let mut weights: [*const f32; G] = weights.map(|panel| panel.as_ptr().cast());
@@ -183,8 +161,8 @@ fn accumulate_tile<S: Simd, const P: usize, const G: usize>(
             (chunk.columns, channels)
         };
         for row in rows {
-            // SAFETY: `ConvRow::assert_consistent` saw enough pixels in each row for every tile of the row.
-            let row = unsafe { row.as_ptr().add(place.x) }.cast::<f32>();
+            // SAFETY: the caller promises that each row reaches beyond `x`.
+            let row = unsafe { row.as_ptr().add(x) }.cast::<f32>();
             for run in 0..runs {
                 for step in 0..run_length {
                     // SAFETY: the step's scalar lies in column `run + step / 16` of the row, for each of the `P`
@@ -201,9 +179,8 @@ fn accumulate_tile<S: Simd, const P: usize, const G: usize>(
     }
     for (position, members) in tile.into_iter().enumerate() {
         for (member, block) in members.into_iter().enumerate() {
-            let sum = &mut sums[member][place.sum + position];
-            // SAFETY: the reference is to sixteen `f32`.
-            unsafe { simd.store(sum.0.as_mut_ptr(), block) };
+            // SAFETY: the caller promises writable sums.
+            unsafe { simd.store(sums[member].add(position).cast(), block) };
         }
     }
 }
@@ -228,63 +205,47 @@ unsafe fn multiply_add_step<S: Simd, const P: usize, const G: usize>(
     }
 }
 
-/// Stores the sums of a segment of one output block, each a pixel.
+/// Stores the pixels of a segment of one output block.
 #[inline(always)]
-fn finish_direct<S: Simd>(
+fn finish_segment<S: Simd>(
     simd: S,
     row: &mut ConvRow<'_, '_>,
     member: usize,
-    segment: Segment,
+    start: usize,
     sums: &[ChannelBlock],
 ) {
-    for (position, sum) in sums[..segment.length].iter().enumerate() {
+    let out_block = row.first_out_block + member;
+    let bias = row.weights.bias(out_block);
+    for (position, sum) in sums.iter().enumerate() {
+        let at = (start + position) * row.out_stride;
         // SAFETY: the reference is to sixteen `f32`.
         let sum = unsafe { simd.load(sum.0.as_ptr()) };
-        finish_pixel(simd, row, member, segment.start + position, sum);
+        let block = finish_block(simd, &row.epilogue, (out_block, &bias), (member, at), sum);
+        // SAFETY: the reference is to sixteen `f32`.
+        unsafe { simd.store(row.outputs[member][at].0.as_mut_ptr(), block) };
     }
 }
 
-/// Stores the sums of a segment of one output block, six for each group of four pixels.
+/// Adds the bias to a pixel of one output block, and applies the epilogue, whose residuals are found at `(row, pixel)`.
 #[inline(always)]
-fn finish_transformed<S: Simd>(
+pub(super) fn finish_block<S: Simd>(
     simd: S,
-    row: &mut ConvRow<'_, '_>,
-    member: usize,
-    segment: Segment,
-    sums: &[ChannelBlock],
-) {
-    for position in 0..segment.length {
-        let components: [S::Block; COMPONENTS] = std::array::from_fn(|component| {
-            let sum = &sums[component * segment.length + position];
-            // SAFETY: the reference is to sixteen `f32`.
-            unsafe { simd.load(sum.0.as_ptr()) }
-        });
-        let first = (segment.start + position) * GROUP_OUTPUTS;
-        for (pixel, sum) in outputs_of_group(simd, components).into_iter().enumerate() {
-            if first + pixel < row.pixels {
-                finish_pixel(simd, row, member, first + pixel, sum);
-            }
-        }
-    }
-}
-
-/// Adds the bias, applies the epilogue, and stores one pixel of one output block.
-#[inline(always)]
-fn finish_pixel<S: Simd>(simd: S, row: &mut ConvRow<'_, '_>, member: usize, pixel: usize, sum: S::Block) {
-    let out_block = row.first_out_block + member;
-    let at = pixel * row.out_stride;
-    let bias = row.weights.bias(out_block);
+    epilogue: &Epilogue<'_>,
+    (out_block, bias): (usize, &ChannelBlock),
+    (row, pixel): (usize, usize),
+    sum: S::Block,
+) -> S::Block {
     // SAFETY: every pointer is of a reference to sixteen `f32`.
     unsafe {
         let mut block = simd.add(sum, simd.load(bias.0.as_ptr()));
-        if let Some(slopes) = row.epilogue.slopes {
+        if let Some(slopes) = epilogue.slopes {
             block = simd.leaky_relu(block, simd.load(slopes[out_block].0.as_ptr()));
         }
-        for residual in row.epilogue.residuals {
+        for residual in epilogue.residuals {
             let scale = ChannelBlock::splat(residual.scale);
-            let addend = simd.load(residual.rows[member][at].0.as_ptr());
+            let addend = simd.load(residual.rows[row][pixel].0.as_ptr());
             block = simd.multiply_add(block, simd.load(scale.0.as_ptr()), addend);
         }
-        simd.store(row.outputs[member][at].0.as_mut_ptr(), block);
+        block
     }
 }

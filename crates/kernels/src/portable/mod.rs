@@ -1,9 +1,8 @@
 //! The portable variant: plain Rust that the compiler may vectorise. Not the oracle; that is in the tests.
 
-use crate::block::ChannelBlock;
-use crate::conv::{ConvRow, tile};
+use crate::conv::{ConvRow, ConvSegment, tile, transformed};
 use crate::simd::Simd;
-use crate::transform;
+use crate::transform::{self, TransformSegment};
 
 /// Needs nothing of the processor.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +81,12 @@ pub(crate) fn conv_row(row: &mut ConvRow<'_, '_>) {
     tile::run::<Portable, 2, 1>(Portable, row);
 }
 
-/// Transforms a row.
-pub(crate) fn transform_row(input: &[ChannelBlock], output: &mut [ChannelBlock]) {
-    transform::run(Portable, input, output);
+/// Convolves a segment of transformed tiles.
+pub(crate) fn conv_segment(call: &mut ConvSegment<'_, '_>) {
+    transformed::run::<Portable, 2, 1>(Portable, call);
+}
+
+/// Transforms a segment.
+pub(crate) fn transform_segment(segment: &mut TransformSegment<'_, '_>) {
+    transform::run(Portable, segment);
 }
