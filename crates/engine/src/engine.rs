@@ -4,10 +4,11 @@ use std::sync::Mutex;
 
 use esrgan_core::Plane;
 use esrgan_kernels::Isa;
+use esrgan_weights::Model;
 
 use crate::error::EngineError;
 use crate::execute::{Job, Progress, RowSink, check_planes, execute};
-use crate::network::Network;
+use crate::network::{Network, Precision};
 use crate::picture::{PictureRows, ResultRows};
 use crate::plan::{Method, Plan};
 use crate::schedule::Schedule;
@@ -49,6 +50,14 @@ impl Engine {
     /// The number of threads.
     pub fn threads(&self) -> usize {
         self.threads.current_num_threads()
+    }
+
+    /// Packs a model on the engine's threads.
+    ///
+    /// # Errors
+    /// As [`Network::new`].
+    pub fn pack(&self, model: &Model, precision: Precision) -> Result<Network, EngineError> {
+        self.threads.install(|| Network::new(model, precision))
     }
 
     /// Enlarges a picture as planned.

@@ -8,6 +8,7 @@ mod convolve;
 mod edge;
 mod engine;
 mod error;
+mod exact;
 mod execute;
 mod graph;
 mod network;

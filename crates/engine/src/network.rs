@@ -2,6 +2,7 @@
 
 use esrgan_kernels::{ChannelBlock, Kernel, PackedConv};
 use esrgan_weights::{Activation, Family, Model, ModelSpec};
+use rayon::prelude::*;
 
 use crate::error::EngineError;
 use crate::graph::{FeatureId, Graph, Layer, Stage};
@@ -65,18 +66,20 @@ impl std::fmt::Debug for Network {
 }
 
 impl Network {
-    /// Packs a model.
+    /// Packs a model, on rayon's current pool; [`Engine::pack`](crate::Engine::pack) does it on the engine's threads.
     ///
     /// # Errors
     /// [`EngineError::Weights`] where a tensor that the specification names is missing.
     pub fn new(model: &Model, precision: Precision) -> Result<Self, EngineError> {
-        let mut builder = Builder { model, precision, graph: Graph::default(), nominal_multiply_adds: 0 };
+        let graph = Graph::default();
+        let mut builder = Builder { model, precision, graph, unpacked: Vec::new(), nominal_multiply_adds: 0 };
         let compact = model.spec.family() == Family::Compact;
         if compact {
             builder.compact()?
         } else {
             builder.rrdb()?
         };
+        builder.pack()?;
         Ok(Self {
             graph: builder.graph,
             spec: model.spec.clone(),
@@ -111,12 +114,24 @@ impl Network {
     }
 }
 
-/// Builds the graph, packing as it goes.
+/// Builds the graph, then packs its layers.
 struct Builder<'m> {
     model: &'m Model,
     precision: Precision,
     graph: Graph,
+    unpacked: Vec<Unpacked>,
     nominal_multiply_adds: u64,
+}
+
+/// A layer whose weights are still to be packed.
+struct Unpacked {
+    /// Its stage.
+    stage: usize,
+    /// Its name in the model.
+    name: String,
+    /// Channels of its inputs.
+    inputs: Vec<usize>,
+    out_channels: usize,
 }
 
 /// What surrounds a convolution.
@@ -133,6 +148,33 @@ impl Builder<'_> {
         Ok(tensor.to_f32())
     }
 
+    /// Packs all layers, each on a thread of the current pool.
+    fn pack(&mut self) -> Result<(), EngineError> {
+        let unpacked = std::mem::take(&mut self.unpacked);
+        let packed: Result<Vec<_>, _> = unpacked.par_iter().map(|layer| self.packed(layer)).collect();
+        for (unpacked, packed) in unpacked.iter().zip(packed?) {
+            if let Stage::Convolution { layer, .. } = &mut self.graph.stages[unpacked.stage] {
+                layer.phases.push(packed);
+            }
+        }
+        Ok(())
+    }
+
+    fn packed(&self, layer: &Unpacked) -> Result<PackedConv, EngineError> {
+        let name = &layer.name;
+        let mut weights = self.tensor(&format!("{name}.weight"))?;
+        if self.precision != Precision::F32 {
+            weights.iter_mut().for_each(|weight| *weight = self.precision.round(*weight));
+        }
+        let packed = if is_pointwise(name) {
+            PackedConv::new(Kernel::POINTWISE, &layer.inputs, layer.out_channels, &weights, None)
+        } else {
+            let biases = self.tensor(&format!("{name}.bias"))?;
+            PackedConv::new_over_transformed(&layer.inputs, layer.out_channels, &weights, Some(&biases))
+        };
+        packed.map_err(|_| EngineError::Weights { name: name.clone() })
+    }
+
     /// Adds a convolution named `name`, behind an enlargement by `factor`.
     fn convolution(
         &mut self,
@@ -142,27 +184,22 @@ impl Builder<'_> {
         factor: usize,
         around: Around,
     ) -> Result<FeatureId, EngineError> {
-        let mut weights = self.tensor(&format!("{name}.weight"))?;
-        weights.iter_mut().for_each(|weight| *weight = self.precision.round(*weight));
-        let pointwise = name.ends_with("conv1x1");
-        let biases = if pointwise { None } else { Some(self.tensor(&format!("{name}.bias"))?) };
         let channels: Vec<usize> = inputs.iter().map(|input| self.graph.get(*input).channels).collect();
-        let multiply_adds = weights.len() as u64;
-        let pack = if pointwise {
-            PackedConv::new(Kernel::POINTWISE, &channels, out_channels, &weights, None)
-        } else {
-            PackedConv::new_over_transformed(&channels, out_channels, &weights, biases.as_deref())
-        };
-        let packed = pack.map_err(|_| EngineError::Weights { name: name.to_owned() })?;
+        let is_pointwise = is_pointwise(name);
+        let taps = if is_pointwise { 1 } else { 9 };
+        let multiply_adds = (channels.iter().sum::<usize>() * out_channels * taps) as u64;
         let scale = self.graph.get(inputs[0]).scale * factor;
         self.nominal_multiply_adds += multiply_adds * (scale * scale) as u64;
-        let inputs =
-            inputs.iter().map(|&input| if pointwise { input } else { self.graph.transformed(input, factor) });
+        let inputs = inputs
+            .iter()
+            .map(|&input| if is_pointwise { input } else { self.graph.transformed(input, factor) });
         let inputs = inputs.collect();
         let output = self.graph.feature(out_channels, scale);
         let slopes = around.slopes.map(|slopes| in_blocks(&slopes));
-        let layer = Layer { phases: vec![packed], factor: 1, slopes };
+        let layer = Layer { phases: Vec::new(), factor: 1, slopes };
         let residuals = around.residuals;
+        let stage = self.graph.stages.len();
+        self.unpacked.push(Unpacked { stage, name: name.to_owned(), inputs: channels, out_channels });
         self.graph.stages.push(Stage::Convolution { inputs, layer, multiply_adds, residuals, output });
         Ok(output)
     }
@@ -272,6 +309,11 @@ impl Builder<'_> {
         self.result(at);
         Ok(())
     }
+}
+
+/// Whether a layer is a 1x1 convolution without biases: ESRGAN+ has them.
+fn is_pointwise(name: &str) -> bool {
+    name.ends_with("conv1x1")
 }
 
 /// Values of channels as blocks, padding lanes zero.

@@ -1,24 +1,16 @@
 //! What a run will do and take, before it starts.
 
-use std::convert::Infallible;
 use std::fmt;
 
 use esrgan_core::format_bytes;
-use esrgan_kernels::ChannelBlock;
 
 use crate::edge::Edge;
 use crate::error::EngineError;
-use crate::graph::{FeatureId, Graph};
+use crate::exact::{Means, exact};
 use crate::network::Network;
-use crate::schedule::{Group, GroupRanges, Schedule, Step, Visitor, walk};
+use crate::schedule::Schedule;
 use crate::tiles::Tiling;
 
-/// Trunk pixels in a band: enough to share out among threads, few enough to stay in the caches.
-const BAND_PIXELS: usize = 8192;
-/// Most rows in a band.
-const MAX_BAND_ROWS: usize = 32;
-/// Rows in a band while the tail's large maps, or all stages at once, are alive.
-const NARROW_BAND_ROWS: usize = 4;
 /// The smallest tile that is tried before a picture is refused for lack of memory.
 pub(crate) const MIN_TILE_LR_PX: usize = 32;
 /// The largest tile that is tried: beyond it the seams are so few that smaller memory is worth more.
@@ -47,6 +39,8 @@ pub struct RunOptions {
     pub tile_halo_lr_px: usize,
     /// Memory that weights and feature maps may take together.
     pub memory_budget_bytes: u64,
+    /// Threads that the run will have: the more, the more rows are in work at once. Changes no bit of the result.
+    pub threads: usize,
 }
 
 impl Default for RunOptions {
@@ -56,6 +50,7 @@ impl Default for RunOptions {
             tile: TilePolicy::Auto,
             tile_halo_lr_px: crate::tiles::DEFAULT_HALO_LR_PX,
             memory_budget_bytes: u64::MAX,
+            threads: 1,
         }
     }
 }
@@ -79,6 +74,7 @@ pub struct Plan {
     pub(crate) edge: Edge,
     feature_bytes: u64,
     weights_bytes: u64,
+    threads: usize,
 }
 
 impl Plan {
@@ -109,9 +105,15 @@ impl Plan {
             edge: options.edge,
             feature_bytes,
             weights_bytes,
+            threads: options.threads,
         };
         let fits = |bytes: u64| weights_bytes.saturating_add(bytes) <= options.memory_budget_bytes;
-        let tiled = |tile: usize| Tiling::new(network, (lr_width, lr_height), tile, options);
+        let means = Means {
+            edge: options.edge,
+            threads: options.threads,
+            feature_bytes: options.memory_budget_bytes.saturating_sub(weights_bytes),
+        };
+        let tiled = |tile: usize| Tiling::new(network, (lr_width, lr_height), tile, (options, means));
         if let TilePolicy::LrPx(tile) = options.tile {
             let (tiling, bytes) = tiled(tile)?;
             return if fits(bytes) {
@@ -120,7 +122,7 @@ impl Plan {
                 Err(no_memory((lr_width, lr_height), weights_bytes + bytes, options))
             };
         }
-        let (schedule, bytes) = exact(network, lr_width, lr_height, options.edge);
+        let (schedule, bytes) = exact(network, (lr_width, lr_height), &means);
         if fits(bytes) {
             return Ok(make((Method::Exact(schedule), bytes)));
         }
@@ -151,7 +153,8 @@ impl Plan {
             Some((tile, halo)) => (TilePolicy::LrPx(tile), halo),
             None => (TilePolicy::Off, 0),
         };
-        let options = RunOptions { edge: self.edge, tile, tile_halo_lr_px, ..RunOptions::default() };
+        let (edge, threads) = (self.edge, self.threads);
+        let options = RunOptions { edge, tile, tile_halo_lr_px, threads, ..RunOptions::default() };
         Self::new(network, self.lr_height, self.lr_width, &options)
     }
 
@@ -217,95 +220,4 @@ impl fmt::Display for Plan {
 
 fn no_memory((lr_width, lr_height): (usize, usize), needed_bytes: u64, options: &RunOptions) -> EngineError {
     EngineError::Memory { lr_width, lr_height, needed_bytes, budget_bytes: options.memory_budget_bytes }
-}
-
-/// The more frugal of the two exact ways, and the memory of its feature maps: group after group with the trunk's map
-/// kept whole, or all stages in one stream, whose memory grows with the width alone.
-pub(crate) fn exact(network: &Network, lr_width: usize, lr_height: usize, edge: Edge) -> (Schedule, u64) {
-    let unshuffle = network.spec().unshuffle();
-    let (grid_width, grid_height) = (lr_width.div_ceil(unshuffle), lr_height.div_ceil(unshuffle));
-    let graph = &network.graph;
-    let band_rows = (BAND_PIXELS / grid_width).clamp(NARROW_BAND_ROWS, MAX_BAND_ROWS);
-    let last = graph.group_ends.len() - 1;
-    let groups = graph.groups().enumerate().map(|(index, stages)| Group {
-        stages,
-        band_rows: if index == last { NARROW_BAND_ROWS } else { band_rows },
-    });
-    let whole = Schedule { grid_width, grid_height, edge, groups: groups.collect() };
-    let all = Group { stages: 0..graph.stages.len(), band_rows: NARROW_BAND_ROWS };
-    let streamed = Schedule { groups: vec![all], ..whole.clone() };
-    let whole_bytes = feature_bytes(graph, &whole);
-    // Wrapping would compute the receptive field's rows twice over in one stream.
-    if whole.groups.len() == 1 || edge == Edge::Wrap {
-        return (whole, whole_bytes);
-    }
-    let streamed_bytes = feature_bytes(graph, &streamed);
-    if streamed_bytes < whole_bytes { (streamed, streamed_bytes) } else { (whole, whole_bytes) }
-}
-
-/// Memory of all feature rows that a schedule will ever have alive, by walking it without computing.
-fn feature_bytes(graph: &Graph, schedule: &Schedule) -> u64 {
-    let features = graph.features.len();
-    let mut count = Count {
-        lengths: (0..features)
-            .map(|feature| graph.get(FeatureId(feature)).row_length(schedule.grid_width))
-            .collect(),
-        alive: vec![(0, 0); features],
-        graph,
-        by_length: Vec::new(),
-    };
-    match walk(graph, schedule, &mut count) {
-        Ok(()) => {}
-        Err(never) => match never {},
-    }
-    let rows = count.by_length.iter().map(|&(length, _, most)| (length * most) as u64);
-    rows.sum::<u64>() * size_of::<ChannelBlock>() as u64
-}
-
-/// Counts the rows alive, by their length, as the pool of a run keeps them.
-struct Count<'a> {
-    graph: &'a Graph,
-    lengths: Vec<usize>,
-    /// For each feature, the first row alive and the end.
-    alive: Vec<(isize, isize)>,
-    /// Row length, rows alive now, most rows alive.
-    by_length: Vec<(usize, usize, usize)>,
-}
-
-impl Count<'_> {
-    fn of_length(&mut self, length: usize) -> &mut (usize, usize, usize) {
-        let position =
-            self.by_length.iter().position(|(known, _, _)| *known == length).unwrap_or_else(|| {
-                self.by_length.push((length, 0, 0));
-                self.by_length.len() - 1
-            });
-        &mut self.by_length[position]
-    }
-}
-
-impl Visitor for Count<'_> {
-    type Error = Infallible;
-
-    fn begin(&mut self, feature: FeatureId, first: isize) {
-        self.alive[feature.0] = (first, first);
-    }
-
-    fn compute(&mut self, _: &GroupRanges, step: &Step) -> Result<(), Infallible> {
-        if let Some(output) = self.graph.stages[step.stage].output() {
-            self.alive[output.0].1 = step.rows.end;
-            let (_, now, most) = self.of_length(self.lengths[output.0]);
-            *now += step.rows.len();
-            *most = (*most).max(*now);
-        }
-        Ok(())
-    }
-
-    fn release(&mut self, feature: FeatureId, first: isize) {
-        let (start, end) = self.alive[feature.0];
-        let released = first.min(end) - start;
-        if released > 0 {
-            self.alive[feature.0].0 = start + released;
-            self.of_length(self.lengths[feature.0]).1 -= released as usize;
-        }
-    }
 }

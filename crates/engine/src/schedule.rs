@@ -313,14 +313,22 @@ impl<'a> Walk<'a> {
         // Stages begin on multiples of the rows that they compute at once.
         let limit = (start + band).min(wanted).saturating_add(at_once - 1).div_euclid(at_once) * at_once;
         let limit = limit.min(self.ends[position]);
-        let is_ready = |y: &isize| {
+        let is_ready = |y: isize| {
             self.inputs[position].iter().all(|&feature| {
-                let seen = self.ranges.seen_rows(self.graph, stage, feature, *y);
+                let seen = self.ranges.seen_rows(self.graph, stage, feature, y);
                 seen.is_none_or(|(_, last)| last < self.computed_end(feature))
             })
         };
-        let ready = start + (start..limit).take_while(is_ready).count() as isize;
-        if ready == self.ends[position] { ready } else { ready.div_euclid(at_once) * at_once }
+        // Of rows that are computed at once, the last sees furthest.
+        let mut end = start;
+        while end < limit {
+            let next = ((end.div_euclid(at_once) + 1) * at_once).min(limit);
+            if !is_ready(next - 1) {
+                break;
+            }
+            end = next;
+        }
+        end
     }
 
     /// The end of the rows of a feature that exist.

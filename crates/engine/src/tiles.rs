@@ -12,10 +12,11 @@ use esrgan_core::Plane;
 use crate::edge::Edge;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::exact::{Means, exact};
 use crate::execute::Progress;
 use crate::execute::RowSink;
 use crate::network::Network;
-use crate::plan::{MIN_TILE_LR_PX, RunOptions, exact};
+use crate::plan::{MIN_TILE_LR_PX, RunOptions};
 use crate::schedule::Schedule;
 
 /// Input pixels around a tile that are computed and thrown away, less the blended ones.
@@ -34,6 +35,8 @@ pub(crate) struct Tiling {
     blend_lr_px: usize,
     columns: Vec<Range<usize>>,
     rows: Vec<Range<usize>>,
+    /// For a single tile.
+    means: Means,
 }
 
 impl Tiling {
@@ -42,7 +45,7 @@ impl Tiling {
         network: &Network,
         (width, height): (usize, usize),
         tile: usize,
-        options: &RunOptions,
+        (options, means): (&RunOptions, Means),
     ) -> Result<(Self, u64), EngineError> {
         if tile < MIN_TILE_LR_PX {
             return Err(EngineError::TileSize { least: MIN_TILE_LR_PX, found: tile });
@@ -56,6 +59,7 @@ impl Tiling {
             blend_lr_px: BLEND_LR_PX.min(halo / 2),
             columns: cells(width, tile, unit),
             rows: cells(height, tile, unit),
+            means: Means { edge: tile_edge(options.edge), ..means },
         };
         let bytes = tiling.bytes(network, (width, height), options.edge);
         Ok((tiling, bytes))
@@ -87,7 +91,7 @@ impl Tiling {
             cells.iter().map(|cell| self.with_halo(cell, length, edge).len()).max().unwrap_or(0)
         };
         let (tile_width, tile_height) = (longest(&self.columns, width), longest(&self.rows, height));
-        let (_, features) = exact(network, tile_width, tile_height, tile_edge(edge));
+        let (_, features) = exact(network, (tile_width, tile_height), &self.means);
         let scale = network.spec().scale();
         let band = self.rows.iter().map(Range::len).max().unwrap_or(0) + 4 * self.blend_lr_px;
         let waiting = width * scale * band * scale * network.spec().out_channels();
@@ -259,9 +263,8 @@ impl TiledRun<'_> {
             }
         };
         let size = (cut_columns.len(), cut_rows.len());
-        let schedule = schedules
-            .entry(size)
-            .or_insert_with(|| exact(self.network, size.0, size.1, tile_edge(self.edge)).0);
+        let schedule =
+            schedules.entry(size).or_insert_with(|| exact(self.network, size, &self.tiling.means).0);
         let index = row * self.tiling.columns.len() + column;
         let count = self.tiling.count() as f64;
         let progress =

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::block::{CHANNELS_PER_BLOCK, ChannelBlock, blocks_for};
-use crate::transform::{COMPONENTS, transform_filter};
+use crate::transform::{COMPONENTS, transform_filters};
 
 /// A kernel's window: its size, and where it lies relative to the output pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl PackedConv {
         weights: &[f32],
         biases: Option<&[f32]>,
     ) -> Result<Self, PackShapeError> {
-        Self::pack(kernel, 1, inputs, out_channels, weights, biases)
+        Self::pack(kernel, inputs, out_channels, weights, biases)
     }
 
     /// Packs a centred 3x3 convolution over what [`transform_segment`](crate::transform_segment) has made.
@@ -99,21 +99,30 @@ impl PackedConv {
     ) -> Result<Self, PackShapeError> {
         let in_channels: usize = inputs.iter().sum();
         check("weights", out_channels * in_channels * 9, weights.len())?;
-        let filters = weights.as_chunks::<9>().0;
-        // As if each component were a kernel of its own: `[component][out][in]`.
-        let mut transformed = vec![0.0; COMPONENTS * filters.len()];
-        for (index, filter) in filters.iter().enumerate() {
-            for (component, value) in transform_filter(filter.map(f64::from)).into_iter().enumerate() {
-                transformed[component * filters.len() + index] = value as f32;
+        let mut packed = Vec::with_capacity(blocks_for(out_channels) * COMPONENTS * in_channels);
+        // For one output block: `[in][component]`.
+        let mut filters = Vec::with_capacity(in_channels);
+        for first in (0..out_channels).step_by(CHANNELS_PER_BLOCK) {
+            filters.clear();
+            filters.extend((0..in_channels).map(|input| {
+                let taps = std::array::from_fn(|tap| {
+                    std::array::from_fn(|lane| {
+                        let filter = (first + lane) * in_channels + input;
+                        if first + lane < out_channels { f64::from(weights[filter * 9 + tap]) } else { 0.0 }
+                    })
+                });
+                transform_filters(&taps)
+            }));
+            for component in 0..COMPONENTS {
+                packed.extend(filters.iter().map(|filter| filter[component]));
             }
         }
-        Self::pack(Kernel::POINTWISE, COMPONENTS, inputs, out_channels, &transformed, biases)
+        Self::with_weights(Kernel::POINTWISE, COMPONENTS, inputs, out_channels, (packed, biases))
     }
 
-    /// Packs `components` kernels, `[component][out][in][row][column]`.
+    /// Packs one kernel, `[out][in][row][column]`.
     fn pack(
         kernel: Kernel,
-        components: usize,
         inputs: &[usize],
         out_channels: usize,
         weights: &[f32],
@@ -121,35 +130,40 @@ impl PackedConv {
     ) -> Result<Self, PackShapeError> {
         let in_channels: usize = inputs.iter().sum();
         let taps = kernel.rows * kernel.columns;
-        check("weights", components * out_channels * in_channels * taps, weights.len())?;
-        if let Some(biases) = biases {
-            check("biases", out_channels, biases.len())?;
-        }
-        let weight = |component: usize, out: usize, input: usize, tap: usize| {
-            let row = (component * out_channels + out) * in_channels + input;
-            if out < out_channels { weights[row * taps + tap] } else { 0.0 }
+        check("weights", out_channels * in_channels * taps, weights.len())?;
+        let weight = |out: usize, input: usize, tap: usize| {
+            if out < out_channels { weights[(out * in_channels + input) * taps + tap] } else { 0.0 }
         };
-        let blocks = input_blocks(inputs);
-        let out_blocks = blocks_for(out_channels);
-        let mut packed = Vec::with_capacity(out_blocks * components * in_channels * taps);
-        for (out_block, component) in (0..out_blocks).flat_map(|out| (0..components).map(move |c| (out, c))) {
-            for block in &blocks {
+        let mut packed = Vec::with_capacity(blocks_for(out_channels) * in_channels * taps);
+        for first in (0..out_channels).step_by(CHANNELS_PER_BLOCK) {
+            for block in input_blocks(inputs) {
                 for tap in 0..taps {
-                    let first = out_block * CHANNELS_PER_BLOCK;
-                    let row =
-                        block.clone().map(|input| lanes(|lane| weight(component, first + lane, input, tap)));
-                    packed.extend(row);
+                    packed.extend(block.clone().map(|input| lanes(|lane| weight(first + lane, input, tap))));
                 }
             }
+        }
+        Self::with_weights(kernel, 1, inputs, out_channels, (packed, biases))
+    }
+
+    /// Puts packed weights and biases together.
+    fn with_weights(
+        kernel: Kernel,
+        components: usize,
+        inputs: &[usize],
+        out_channels: usize,
+        (weights, biases): (Vec<ChannelBlock>, Option<&[f32]>),
+    ) -> Result<Self, PackShapeError> {
+        if let Some(biases) = biases {
+            check("biases", out_channels, biases.len())?;
         }
         let bias = |out: usize| biases.and_then(|biases| biases.get(out)).copied().unwrap_or(0.0);
         Ok(Self {
             kernel,
             components,
             out_channels,
-            input_block_channels: blocks.iter().map(std::ops::Range::len).collect(),
-            weights: packed,
-            biases: (0..out_blocks)
+            input_block_channels: input_blocks(inputs).iter().map(std::ops::Range::len).collect(),
+            weights,
+            biases: (0..blocks_for(out_channels))
                 .map(|block| lanes(|lane| bias(block * CHANNELS_PER_BLOCK + lane)))
                 .collect(),
         })

@@ -17,7 +17,7 @@
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 use std::ops::Range;
 
-use crate::block::ChannelBlock;
+use crate::block::{CHANNELS_PER_BLOCK, ChannelBlock};
 use crate::simd::Simd;
 
 /// Output pixels of a tile along a side: rows of pixels that become one row of tiles.
@@ -103,8 +103,8 @@ pub(crate) fn run<S: Simd>(simd: S, segment: &mut TransformSegment<'_, '_>) {
                 }
             }
         }
-        for (index, column) in columns.into_iter().enumerate() {
-            for (row, block) in transform_line(simd, column).into_iter().enumerate() {
+        for (index, column) in columns.iter().enumerate() {
+            for (row, block) in transform_line(simd, *column).into_iter().enumerate() {
                 let target = &mut segment.output[(row * TILE_REACH + index) * stride + tile];
                 // SAFETY: the reference is to sixteen `f32`.
                 unsafe { simd.store(target.0.as_mut_ptr(), block) };
@@ -135,33 +135,40 @@ fn tile_row<S: Simd>(simd: S, row: &[ChannelBlock], first: usize, factor: usize)
     line
 }
 
-/// The filter's 36 components from its nine taps: G g G', in f64.
-pub(crate) fn transform_filter(taps: [f64; 9]) -> [f64; COMPONENTS] {
-    let rows: [[f64; TILE_REACH]; 3] =
-        std::array::from_fn(|row| filter_line([taps[row * 3], taps[row * 3 + 1], taps[row * 3 + 2]]));
-    let mut components = [0.0; COMPONENTS];
+/// A value of sixteen filters.
+type Lanes = [f64; CHANNELS_PER_BLOCK];
+
+/// The 36 components of sixteen filters from their nine taps: G g G', in f64, rounded once.
+pub(crate) fn transform_filters(taps: &[Lanes; 9]) -> [ChannelBlock; COMPONENTS] {
+    let mut rows = [[[0.0; CHANNELS_PER_BLOCK]; TILE_REACH]; 3];
+    for (row, taps) in rows.iter_mut().zip(taps.as_chunks::<3>().0) {
+        filter_lines(taps, row);
+    }
+    let mut components = [ChannelBlock::ZERO; COMPONENTS];
+    let mut lines = [[0.0; CHANNELS_PER_BLOCK]; TILE_REACH];
     for column in 0..TILE_REACH {
-        let line = filter_line([rows[0][column], rows[1][column], rows[2][column]]);
-        for (row, value) in line.into_iter().enumerate() {
-            components[row * TILE_REACH + column] = value;
+        filter_lines(&[rows[0][column], rows[1][column], rows[2][column]], &mut lines);
+        for (row, line) in lines.iter().enumerate() {
+            components[row * TILE_REACH + column] = ChannelBlock(line.map(|value| value as f32));
         }
     }
     components
 }
 
 /// The matrix G: the polynomial of the taps at each point, over the product of the point's distances from the others.
-fn filter_line([a, b, c]: [f64; 3]) -> [f64; TILE_REACH] {
-    let near = b * std::f64::consts::FRAC_1_SQRT_2;
-    let far = b * std::f64::consts::SQRT_2;
-    let (even_near, even_far) = (a + c / 2.0, a + c * 2.0);
-    [
-        a,
-        (even_near + near) / -1.5,
-        (even_near - near) / -1.5,
-        (even_far + far) / 6.0,
-        (even_far - far) / 6.0,
-        c,
-    ]
+fn filter_lines(taps: &[Lanes; 3], lines: &mut [Lanes; TILE_REACH]) {
+    for lane in 0..CHANNELS_PER_BLOCK {
+        let (a, b, c) = (taps[0][lane], taps[1][lane], taps[2][lane]);
+        let near = b * std::f64::consts::FRAC_1_SQRT_2;
+        let far = b * std::f64::consts::SQRT_2;
+        let (even_near, even_far) = (a + c / 2.0, a + c * 2.0);
+        lines[0][lane] = a;
+        lines[1][lane] = (even_near + near) * (-2.0 / 3.0);
+        lines[2][lane] = (even_near - near) * (-2.0 / 3.0);
+        lines[3][lane] = (even_far + far) * (1.0 / 6.0);
+        lines[4][lane] = (even_far - far) * (1.0 / 6.0);
+        lines[5][lane] = c;
+    }
 }
 
 /// The matrix B transposed.

@@ -28,7 +28,7 @@ impl PicturePlan {
     }
 
     pub(crate) fn new(
-        network: &Network,
+        (network, threads): (&Network, usize),
         job: &Job<'_>,
         header: &Header,
         options: &PictureOptions,
@@ -52,6 +52,7 @@ impl PicturePlan {
             edge: options.edge,
             tile: options.tile,
             memory_budget_bytes: budget - around,
+            threads,
             ..RunOptions::default()
         };
         let failed = UpscaleError::engine(job.input);

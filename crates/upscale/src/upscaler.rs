@@ -119,7 +119,7 @@ impl Upscaler {
             return Err(UpscaleError::Channels { in_channels: channels.0, out_channels: channels.1 });
         }
         let engine = Engine::new(options.threads, options.isa).map_err(UpscaleError::Start)?;
-        let network = Network::new(&model, options.precision).map_err(UpscaleError::Start)?;
+        let network = engine.pack(&model, options.precision).map_err(UpscaleError::Start)?;
         Ok(Self { engine, network, origin: model.origin })
     }
 
@@ -154,7 +154,7 @@ impl Upscaler {
         header: &Header,
         options: &PictureOptions,
     ) -> Result<PicturePlan, UpscaleError> {
-        PicturePlan::new(&self.network, job, header, options)
+        PicturePlan::new((&self.network, self.engine.threads()), job, header, options)
     }
 
     /// Enlarges one picture file into another.

@@ -187,9 +187,9 @@ unsafe fn finish_member<S: Simd>(
             }
         }
         let first = tile * TILE_SIDE;
-        for (row, line) in lines.into_iter().enumerate().take(call.rows) {
+        for (row, line) in lines.iter().enumerate().take(call.rows) {
             let index = member * call.rows + row;
-            for (pixel, sum) in outputs_of_line(simd, line).into_iter().enumerate() {
+            for (pixel, sum) in outputs_of_line(simd, *line).into_iter().enumerate() {
                 if first + pixel < call.pixels {
                     let block =
                         finish_block(simd, &call.epilogue, (out_block, &bias), (index, first + pixel), sum);
