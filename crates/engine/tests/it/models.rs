@@ -112,6 +112,21 @@ fn the_real_network_is_within_its_bound_of_f64() {
     assert!(difference < 2e-5, "{difference:e}");
 }
 
+/// The least memory in which a picture can be worked off as a whole.
+fn least_budget(network: &Network, (width, height): (usize, usize), edge: Edge) -> u64 {
+    let fits = |memory_budget_bytes| {
+        let options =
+            RunOptions { edge, tile: TilePolicy::Off, memory_budget_bytes, ..RunOptions::default() };
+        Plan::new(network, width, height, &options).is_ok()
+    };
+    let (mut too_little, mut enough) = (0, 1 << 40);
+    while enough - too_little > 1 {
+        let middle = too_little + (enough - too_little) / 2;
+        if fits(middle) { enough = middle } else { too_little = middle }
+    }
+    enough
+}
+
 /// Neither threads nor the way the rows are scheduled change a bit.
 #[test]
 fn bits_do_not_depend_on_threads_or_schedule() {
@@ -119,11 +134,17 @@ fn bits_do_not_depend_on_threads_or_schedule() {
         let golden = read_npz(&path.with_extension("npz"));
         let network = network(&path, scale);
         let planes = planes(&golden["input"]);
+        let size = (planes[0].width(), planes[0].height());
         for edge in [Edge::Zero, Edge::Replicate, Edge::Reflect, Edge::Wrap] {
             let options = RunOptions { edge, ..RunOptions::default() };
             let reference = run(&Engine::new(Some(1), None).unwrap(), &network, &planes, &options);
-            for threads in [2, 7] {
-                let output = run(&Engine::new(Some(threads), None).unwrap(), &network, &planes, &options);
+            let least = least_budget(&network, size, edge);
+            for (threads, memory_budget_bytes) in [(2, u64::MAX), (7, least), (8, u64::MAX)] {
+                let engine = Engine::new(Some(threads), None).unwrap();
+                // Bands are as wide as one thread asks for where memory is short: the budget was found so.
+                let planned_threads = if memory_budget_bytes == least { 1 } else { threads };
+                let options = RunOptions { memory_budget_bytes, threads: planned_threads, ..options };
+                let output = run(&engine, &network, &planes, &options);
                 assert!(output == reference, "{} {edge:?} {threads} threads", path.display());
             }
         }
@@ -222,16 +243,19 @@ fn memory_is_planned_and_refused_before_any_work() {
     assert!(matches!(Plan::new(&network, 60, 40, &small), Err(EngineError::TileSize { found: 8, .. })));
 }
 
-/// The plan's memory of a tall picture does not grow with its height once rows are streamed.
+/// Where memory is short, rows are streamed, and the memory of a tall picture does not grow with its height.
 #[test]
 fn tall_pictures_are_streamed() {
     let Some(path) = shared_data("checkpoints/basicsr_bare_x4.pth") else {
         return;
     };
     let network = network(&path, None);
-    let plan = |height| Plan::new(&network, 64, height, &RunOptions::default()).unwrap();
+    let memory_budget_bytes = least_budget(&network, (64, 2000), Edge::Zero);
+    let options = RunOptions { memory_budget_bytes, ..RunOptions::default() };
+    let plan = |height| Plan::new(&network, 64, height, &options).unwrap();
     assert_eq!(plan(2000).mode(), "streamed");
     assert_eq!(plan(2000).peak_bytes(), plan(4000).peak_bytes());
+    assert_eq!(Plan::new(&network, 64, 2000, &RunOptions::default()).unwrap().mode(), "whole");
 }
 
 #[test]
