@@ -53,7 +53,7 @@ struct Share<'r> {
 /// Cuts rows into shares, ordered so that neighbouring ones use the same weights.
 fn shares<'r>(rows: &'r mut [Row], output: &OutputRows) -> Vec<Share<'r>> {
     // AVX-512 has registers for two output blocks at once.
-    let most = if output.isa == Isa::Avx512 { 2 } else { 1 };
+    let most = if output.isa.for_f32() == Isa::Avx512 { 2 } else { 1 };
     let mut shares = Vec::with_capacity(rows.len() * output.blocks);
     for (row, blocks) in rows.iter_mut().enumerate() {
         let mut blocks = blocks.chunks_mut(output.block_length());

@@ -5,6 +5,8 @@ use std::fmt;
 use crate::block::{CHANNELS_PER_BLOCK, ChannelBlock, blocks_for};
 use crate::transform::{COMPONENTS, transform_filter};
 
+mod bf16;
+
 /// A kernel's window: its size, and where it lies relative to the output pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kernel {
@@ -44,15 +46,28 @@ impl fmt::Display for PackShapeError {
 
 impl std::error::Error for PackShapeError {}
 
+/// What the rows are that a packed convolution reads, and in what its products are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PackedKind {
+    /// Rows of pixels, `f32`.
+    Direct,
+    /// Transformed rows, `f32`.
+    OverTransformed,
+    /// Paired rows of pixels, bf16 with sums in `f32`.
+    Bf16,
+}
+
 /// A convolution's weights and biases, packed for the kernels.
 ///
 /// # Layout
 /// `[output block][component][input block][kernel row][kernel column][input channel][16 output channels]`. Input blocks of several
 /// concatenated inputs follow each other, each input starting a new block; the last block of an input holds only the
 /// channels that exist. Lanes beyond the last output channel hold zero. A direct convolution has one component, one over
-/// transformed rows has six, whose kernels are one column wide.
+/// transformed rows has six, whose kernels are one column wide. Of a bf16 convolution: see [`PackedConv::new_bf16`].
 #[derive(Clone, Debug)]
 pub struct PackedConv {
+    kind: PackedKind,
     kernel: Kernel,
     components: usize,
     out_channels: usize,
@@ -123,15 +138,13 @@ impl PackedConv {
         let in_channels: usize = inputs.iter().sum();
         let taps = kernel.rows * kernel.columns;
         check("weights", components * out_channels * in_channels * taps, weights.len())?;
-        if let Some(biases) = biases {
-            check("biases", out_channels, biases.len())?;
-        }
+        let biases = bias_blocks(out_channels, biases)?;
         let weight = |component: usize, out: usize, input: usize, tap: usize| {
             let row = (component * out_channels + out) * in_channels + input;
             if out < out_channels { weights[row * taps + tap] } else { 0.0 }
         };
-        let blocks = input_blocks(inputs);
-        let out_blocks = blocks_for(out_channels);
+        let blocks = input_blocks(inputs, CHANNELS_PER_BLOCK);
+        let out_blocks = biases.len();
         let mut packed = Vec::with_capacity(out_blocks * components * in_channels * taps);
         for (out_block, component) in (0..out_blocks).flat_map(|out| (0..components).map(move |c| (out, c))) {
             for block in &blocks {
@@ -143,16 +156,14 @@ impl PackedConv {
                 }
             }
         }
-        let bias = |out: usize| biases.and_then(|biases| biases.get(out)).copied().unwrap_or(0.0);
         Ok(Self {
+            kind: if components > 1 { PackedKind::OverTransformed } else { PackedKind::Direct },
             kernel,
             components,
             out_channels,
             input_block_channels: blocks.iter().map(std::ops::Range::len).collect(),
             weights: packed,
-            biases: (0..out_blocks)
-                .map(|block| lanes(|lane| bias(block * CHANNELS_PER_BLOCK + lane)))
-                .collect(),
+            biases,
         })
     }
 
@@ -180,22 +191,14 @@ impl PackedConv {
         weights: &[f32],
         biases: Option<&[f32]>,
     ) -> Result<Self, PackShapeError> {
-        let in_channels: usize = inputs.iter().sum();
-        check("weights", out_channels * in_channels * 9, weights.len())?;
-        let (first_row, rows) = window(factor, phase.0);
-        let (first_column, columns) = window(factor, phase.1);
-        let kernel = Kernel { rows, columns, first_row, first_column };
-        let mut folded = Vec::with_capacity(out_channels * in_channels * rows * columns);
-        for taps in weights.as_chunks::<9>().0 {
-            let mut sums = [0.0f64; 9];
-            for (tap, &value) in taps.iter().enumerate() {
-                let row = tap_offset(factor, phase.0, tap / 3) - first_row;
-                let column = tap_offset(factor, phase.1, tap % 3) - first_column;
-                sums[row as usize * columns + column as usize] += f64::from(value);
-            }
-            folded.extend(sums[..rows * columns].iter().map(|&sum| sum as f32));
-        }
+        let (kernel, folded) = fold_phase(factor, phase, (inputs, out_channels), weights)?;
+        let folded: Vec<f32> = folded.into_iter().map(|sum| sum as f32).collect();
         Self::new(kernel, inputs, out_channels, &folded, biases)
+    }
+
+    /// What it reads, and in what it computes.
+    pub fn kind(&self) -> PackedKind {
+        self.kind
     }
 
     /// Its window.
@@ -213,7 +216,7 @@ impl PackedConv {
         self.biases.len()
     }
 
-    /// Channels in each input block, at most sixteen.
+    /// Channels in each input block, at most sixteen, or 32 where they are bf16.
     pub fn input_block_channels(&self) -> &[usize] {
         &self.input_block_channels
     }
@@ -225,7 +228,7 @@ impl PackedConv {
 
     /// Whether it reads transformed rows.
     pub fn is_over_transformed(&self) -> bool {
-        self.components > 1
+        self.kind == PackedKind::OverTransformed
     }
 
     /// Kernels that each output block has: six over transformed rows.
@@ -253,14 +256,48 @@ fn lanes(value: impl Fn(usize) -> f32) -> ChannelBlock {
     ChannelBlock(std::array::from_fn(value))
 }
 
-/// The channel range of each block, where each input starts a new block.
-fn input_blocks(inputs: &[usize]) -> Vec<std::ops::Range<usize>> {
+/// A layer's biases, zeros where it has none.
+fn bias_blocks(out_channels: usize, biases: Option<&[f32]>) -> Result<Vec<ChannelBlock>, PackShapeError> {
+    if let Some(biases) = biases {
+        check("biases", out_channels, biases.len())?;
+    }
+    let bias = |out: usize| biases.and_then(|biases| biases.get(out)).copied().unwrap_or(0.0);
+    let blocks = 0..blocks_for(out_channels);
+    Ok(blocks.map(|block| lanes(|lane| bias(block * CHANNELS_PER_BLOCK + lane))).collect())
+}
+
+/// One phase of "enlarge, then convolve 3x3" as one smaller kernel: its window, and its weights in f64.
+fn fold_phase(
+    factor: usize,
+    phase: (usize, usize),
+    (inputs, out_channels): (&[usize], usize),
+    weights: &[f32],
+) -> Result<(Kernel, Vec<f64>), PackShapeError> {
+    let in_channels: usize = inputs.iter().sum();
+    check("weights", out_channels * in_channels * 9, weights.len())?;
+    let (first_row, rows) = window(factor, phase.0);
+    let (first_column, columns) = window(factor, phase.1);
+    let mut folded = Vec::with_capacity(out_channels * in_channels * rows * columns);
+    for taps in weights.as_chunks::<9>().0 {
+        let mut sums = [0.0f64; 9];
+        for (tap, &value) in taps.iter().enumerate() {
+            let row = tap_offset(factor, phase.0, tap / 3) - first_row;
+            let column = tap_offset(factor, phase.1, tap % 3) - first_column;
+            sums[row as usize * columns + column as usize] += f64::from(value);
+        }
+        folded.extend_from_slice(&sums[..rows * columns]);
+    }
+    Ok((Kernel { rows, columns, first_row, first_column }, folded))
+}
+
+/// The channel range of each block of at most `most` channels, where each input starts a new block.
+fn input_blocks(inputs: &[usize], most: usize) -> Vec<std::ops::Range<usize>> {
     let mut blocks = Vec::new();
     let mut start = 0;
     for &channels in inputs {
         let end = start + channels;
         while start < end {
-            let block_end = end.min(start + CHANNELS_PER_BLOCK);
+            let block_end = end.min(start + most);
             blocks.push(start..block_end);
             start = block_end;
         }

@@ -3,10 +3,10 @@
 pub(crate) mod tile;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::block::ChannelBlock;
-use crate::pack::PackedConv;
+use crate::pack::{PackedConv, PackedKind};
 use crate::transform::transformed_length;
 
 /// A row that is added to the output: `output = output * scale + residual`.
@@ -64,6 +64,7 @@ pub struct ConvRow<'a, 'o> {
 impl ConvRow<'_, '_> {
     /// Stops where the arguments do not hold together: the proof that the micro-kernel's pointers stay inside.
     pub(crate) fn assert_consistent(&self) {
+        assert_ne!(self.weights.kind(), PackedKind::Bf16, "weights packed for the f32 kernels");
         let kernel = self.weights.kernel();
         let blocks = self.weights.input_block_channels().len();
         assert!(

@@ -8,23 +8,24 @@
 //! Dims: `P` positions of a tile, `G` output blocks of a group.
 
 use crate::block::{CHANNELS_PER_BLOCK, ChannelBlock};
-use crate::conv::ConvRow;
+use crate::conv::{ConvRow, Epilogue};
+use crate::pack::PackedConv;
 use crate::simd::Simd;
 use crate::transform::{COMPONENTS, GROUP_OUTPUTS, outputs_of_group};
 
 /// Sums of a segment: 96 pixels of a direct convolution fill half of them, 32 groups with six sums each all.
-const SEGMENT_SUMS: usize = 192;
+pub(crate) const SEGMENT_SUMS: usize = 192;
 /// Positions of a direct convolution's segment. Tuned on AMD EPYC (Zen 3), 2026-11: 32 to 128 are alike.
 const DIRECT_POSITIONS: usize = 96;
 /// Groups of a segment over transformed rows.
 const TRANSFORMED_POSITIONS: usize = SEGMENT_SUMS / COMPONENTS;
 /// Weights of a chunk of input blocks, in channel blocks: 12 KiB, so that the input's part of 32 KiB stays in the L1 cache.
-const CHUNK_WEIGHTS: usize = 192;
+pub(crate) const CHUNK_WEIGHTS: usize = 192;
 /// Output blocks of the largest group.
-const MAX_GROUP: usize = 2;
+pub(crate) const MAX_GROUP: usize = 2;
 
 /// The sums of a segment: `[group member][component * positions + position]`.
-type Sums = [[ChannelBlock; SEGMENT_SUMS]; MAX_GROUP];
+pub(crate) type Sums = [[ChannelBlock; SEGMENT_SUMS]; MAX_GROUP];
 
 /// Runs a row with tiles of at most `P` positions and groups of `G` output blocks.
 ///
@@ -122,30 +123,31 @@ fn accumulate_segment<S: Simd, const P: usize, const G: usize>(
 }
 
 /// A few input blocks' rows under the kernel.
-struct Chunk<'a> {
-    rows: &'a [&'a [ChannelBlock]],
-    kernel_rows: usize,
-    columns: usize,
-    /// Channels of each block.
-    channels: &'a [usize],
+#[derive(Clone, Copy)]
+pub(crate) struct Chunk<'a> {
+    pub(crate) rows: &'a [&'a [ChannelBlock]],
+    pub(crate) kernel_rows: usize,
+    pub(crate) columns: usize,
+    /// Channels of each block; pairs of channels where they are bf16.
+    pub(crate) channels: &'a [usize],
 }
 
 /// Where a tile lies: in the input rows, and among the sums.
 #[derive(Clone, Copy)]
-struct Place {
-    x: usize,
-    sum: usize,
+pub(crate) struct Place {
+    pub(crate) x: usize,
+    pub(crate) sum: usize,
 }
 
 /// Chooses the tile of exactly `width` positions, `1 <= width <= P`.
 #[inline(always)]
-fn accumulate_width<S: Simd, const P: usize, const G: usize>(
+pub(crate) fn accumulate_width<S: Simd, const P: usize, const G: usize>(
     simd: S,
     chunk: &Chunk<'_>,
     weights: [&[ChannelBlock]; G],
     place: Place,
     width: usize,
-    sums: &mut Sums,
+    sums: &mut [[ChannelBlock; SEGMENT_SUMS]],
 ) {
     macro_rules! choose {
         ($($width:literal)+) => {
@@ -165,7 +167,7 @@ fn accumulate_tile<S: Simd, const P: usize, const G: usize>(
     chunk: &Chunk<'_>,
     weights: [&[ChannelBlock]; G],
     place: Place,
-    sums: &mut Sums,
+    sums: &mut [[ChannelBlock; SEGMENT_SUMS]],
 ) {
     let mut tile: [[S::Block; G]; P] = std::array::from_fn(|position| {
         std::array::from_fn(|member| {
@@ -183,7 +185,7 @@ fn accumulate_tile<S: Simd, const P: usize, const G: usize>(
             (chunk.columns, channels)
         };
         for row in rows {
-            // SAFETY: `ConvRow::assert_consistent` saw enough pixels in each row for every tile of the row.
+            // SAFETY: `assert_consistent` saw enough pixels in each row for every tile of the row.
             let row = unsafe { row.as_ptr().add(place.x) }.cast::<f32>();
             for run in 0..runs {
                 for step in 0..run_length {
@@ -271,20 +273,42 @@ fn finish_transformed<S: Simd>(
 /// Adds the bias, applies the epilogue, and stores one pixel of one output block.
 #[inline(always)]
 fn finish_pixel<S: Simd>(simd: S, row: &mut ConvRow<'_, '_>, member: usize, pixel: usize, sum: S::Block) {
-    let out_block = row.first_out_block + member;
     let at = pixel * row.out_stride;
-    let bias = row.weights.bias(out_block);
+    let place = OutPlace { out_block: row.first_out_block + member, member, at };
+    let block = apply_epilogue(simd, row.weights, &row.epilogue, place, sum);
+    // SAFETY: the pointer is of a reference to sixteen `f32`.
+    unsafe { simd.store(row.outputs[member][at].0.as_mut_ptr(), block) };
+}
+
+/// A pixel of the output: its block in the layer and in the call, and where it lies in the block's row.
+#[derive(Clone, Copy)]
+pub(crate) struct OutPlace {
+    pub(crate) out_block: usize,
+    pub(crate) member: usize,
+    pub(crate) at: usize,
+}
+
+/// Adds the bias to a sum, and applies the epilogue.
+#[inline(always)]
+pub(crate) fn apply_epilogue<S: Simd>(
+    simd: S,
+    weights: &PackedConv,
+    epilogue: &Epilogue<'_>,
+    place: OutPlace,
+    sum: S::Block,
+) -> S::Block {
+    let bias = weights.bias(place.out_block);
     // SAFETY: every pointer is of a reference to sixteen `f32`.
     unsafe {
         let mut block = simd.add(sum, simd.load(bias.0.as_ptr()));
-        if let Some(slopes) = row.epilogue.slopes {
-            block = simd.leaky_relu(block, simd.load(slopes[out_block].0.as_ptr()));
+        if let Some(slopes) = epilogue.slopes {
+            block = simd.leaky_relu(block, simd.load(slopes[place.out_block].0.as_ptr()));
         }
-        for residual in row.epilogue.residuals {
+        for residual in epilogue.residuals {
             let scale = ChannelBlock::splat(residual.scale);
-            let addend = simd.load(residual.rows[member][at].0.as_ptr());
+            let addend = simd.load(residual.rows[place.member][place.at].0.as_ptr());
             block = simd.multiply_add(block, simd.load(scale.0.as_ptr()), addend);
         }
-        simd.store(row.outputs[member][at].0.as_mut_ptr(), block);
+        block
     }
 }

@@ -1,5 +1,7 @@
 //! The portable variant: plain Rust that the compiler may vectorise. Not the oracle; that is in the tests.
 
+pub(crate) mod bf16;
+
 use crate::block::ChannelBlock;
 use crate::conv::{ConvRow, tile};
 use crate::simd::Simd;
@@ -7,7 +9,7 @@ use crate::transform;
 
 /// Needs nothing of the processor.
 #[derive(Clone, Copy, Debug)]
-struct Portable;
+pub(crate) struct Portable;
 
 impl Simd for Portable {
     type Block = [f32; 16];
