@@ -217,7 +217,7 @@ impl Convolution<'_> {
     /// Cuts rows into blocks, those of one block together: they use the same weights.
     fn row_shares<'r>(&self, rows: &'r mut [Row]) -> Vec<Share<'r>> {
         // AVX-512 has registers for two output blocks at once.
-        let most = if self.output.isa == Isa::Avx512 { 2 } else { 1 };
+        let most = if self.output.isa.for_f32() == Isa::Avx512 { 2 } else { 1 };
         let length = self.output.block_length();
         let mut shares = Vec::with_capacity(rows.len() * self.output.blocks);
         for (row, blocks) in rows.iter_mut().enumerate() {

@@ -1,11 +1,13 @@
 //! The only place that chooses a variant.
 
+use crate::bf16::{ConvRowBf16, assert_pairable};
+use crate::block::ChannelBlock;
 use crate::conv::{ConvRow, ConvSegment};
 use crate::isa::Isa;
 #[cfg(target_arch = "aarch64")]
 use crate::isa::Neon;
 #[cfg(target_arch = "x86_64")]
-use crate::isa::{Avx2, Avx512};
+use crate::isa::{Amx, Avx2, Avx512, Avx512Bf16};
 use crate::portable;
 use crate::transform::TransformSegment;
 
@@ -20,7 +22,7 @@ use crate::transform::TransformSegment;
 /// Where `isa` is not available here, and where `row` does not hold together (see [`ConvRow`]): before anything is written.
 pub fn conv_row(isa: Isa, mut row: ConvRow<'_, '_>) {
     row.assert_consistent();
-    match isa {
+    match isa.for_f32() {
         Isa::Portable => portable::conv_row(&mut row),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => Avx2::new().expect("AVX2 was detected").conv_row(&mut row),
@@ -30,6 +32,55 @@ pub fn conv_row(isa: Isa, mut row: ConvRow<'_, '_>) {
         Isa::Neon => Neon::new().expect("NEON was detected").conv_row(&mut row),
         #[cfg(not(all(target_arch = "x86_64", target_arch = "aarch64")))]
         other => unreachable!("{other} kernels are not built for this architecture"),
+    }
+}
+
+/// Convolves one output row in bf16: see [`ConvRowBf16`] for the operation.
+///
+/// # Numerics
+/// Products of bf16 are exact; they are accumulated in `f32`, in the order input block, kernel row, kernel column, and
+/// within a block as the instruction has it: pair by pair, or with AMX first the sum of all lower and of all upper halves.
+/// Sets without instructions for bf16 run the portable variant. It keeps numbers below the smallest normal `f32`
+/// (1.2e-38) as sums, where the instructions make them zero. The epilogue is computed in `f32`; paired outputs are then
+/// rounded to the nearest bf16, ties to even, and below the smallest normal number to zero. Each output depends on its own
+/// inputs alone: where in the row, in which call and on which thread it is computed does not change a bit.
+///
+/// # Panics
+/// Where `isa` is not available here, and where `row` does not hold together (see [`ConvRowBf16`]): before anything is
+/// written.
+pub fn conv_row_bf16(isa: Isa, mut row: ConvRowBf16<'_, '_>) {
+    assert!(isa.is_available(), "{isa} is not available here");
+    row.assert_consistent();
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Bf16 => Avx512Bf16::new().expect("AVX-512 BF16 was detected").conv_row_bf16(&mut row),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Amx => Amx::new().expect("AMX was detected").conv_row_bf16(&mut row),
+        _ => portable::bf16::conv_row(&mut row),
+    }
+}
+
+/// Rounds rows of pixels to bf16, as [`conv_row_bf16`] reads them (see [`ConvRowBf16`]).
+///
+/// # Shapes
+/// - `inputs`: one or two rows of `f32`, of the first and of the second sixteen of 32 channels
+/// - `output`: a paired row of the same length; where there is one input, the upper sixteen channels become zero
+///
+/// # Numerics
+/// To the nearest, ties to even; numbers below the smallest normal one become zero; NaN stays NaN. The bits are the same
+/// for every set.
+///
+/// # Panics
+/// Where the rows do not fit each other, and where `isa` is not available here.
+pub fn pair_row(isa: Isa, inputs: &[&[ChannelBlock]], output: &mut [ChannelBlock]) {
+    assert!(isa.is_available(), "{isa} is not available here");
+    assert_pairable(inputs, output);
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Bf16 | Isa::Amx => {
+            Avx512Bf16::new().expect("AVX-512 BF16 was detected").pair_row(inputs, output);
+        }
+        _ => portable::bf16::pair_row(inputs, output),
     }
 }
 
@@ -44,7 +95,7 @@ pub fn conv_row(isa: Isa, mut row: ConvRow<'_, '_>) {
 /// As [`conv_row`].
 pub fn conv_segment(isa: Isa, mut call: ConvSegment<'_, '_>) {
     call.assert_consistent();
-    match isa {
+    match isa.for_f32() {
         Isa::Portable => portable::conv_segment(&mut call),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => Avx2::new().expect("AVX2 was detected").conv_segment(&mut call),
@@ -66,7 +117,7 @@ pub fn conv_segment(isa: Isa, mut call: ConvSegment<'_, '_>) {
 /// As [`conv_row`].
 pub fn transform_segment(isa: Isa, mut call: TransformSegment<'_, '_>) {
     call.assert_consistent();
-    match isa {
+    match isa.for_f32() {
         Isa::Portable => portable::transform_segment(&mut call),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => Avx2::new().expect("AVX2 was detected").transform_segment(&mut call),

@@ -5,6 +5,15 @@
 
 use std::fmt;
 use std::str::FromStr;
+#[cfg(target_arch = "x86_64")]
+use std::sync::OnceLock;
+
+#[cfg(target_arch = "x86_64")]
+use crate::{
+    ChannelBlock,
+    bf16::{self, ConvRowBf16},
+    x86_64::amx::Tiles,
+};
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use crate::{
@@ -25,13 +34,18 @@ pub enum Isa {
     Avx2,
     /// x86-64 with AVX-512 F.
     Avx512,
+    /// x86-64 with AVX-512 F and BF16. Convolutions of `f32` are AVX-512's.
+    Avx512Bf16,
+    /// x86-64 with AMX for bf16, which the system must permit, and AVX-512 BF16. Convolutions of `f32` are AVX-512's.
+    Amx,
     /// 64-bit Arm.
     Neon,
 }
 
 impl Isa {
     /// All sets of all architectures, slowest first.
-    pub const ALL: [Self; 4] = [Self::Portable, Self::Neon, Self::Avx2, Self::Avx512];
+    pub const ALL: [Self; 6] =
+        [Self::Portable, Self::Neon, Self::Avx2, Self::Avx512, Self::Avx512Bf16, Self::Amx];
 
     /// The fastest set that this processor offers.
     pub fn detect() -> Self {
@@ -46,6 +60,10 @@ impl Isa {
             Self::Avx2 => Avx2::new().is_some(),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => Avx512::new().is_some(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Bf16 => Avx512Bf16::new().is_some(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx => Amx::new().is_some(),
             #[cfg(target_arch = "aarch64")]
             Self::Neon => Neon::new().is_some(),
             #[cfg(not(all(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -53,12 +71,24 @@ impl Isa {
         }
     }
 
-    /// Its name: `portable`, `avx2`, `avx512`, `neon`.
+    /// Whether it multiplies bf16 in instructions made for it. Other sets compute the same in `f32`, slower than `f32`.
+    pub fn has_native_bf16(self) -> bool {
+        matches!(self, Self::Avx512Bf16 | Self::Amx)
+    }
+
+    /// The set whose kernels convolve `f32`: itself, unless what it adds is for bf16 alone.
+    pub fn for_f32(self) -> Self {
+        if self.has_native_bf16() { Self::Avx512 } else { self }
+    }
+
+    /// Its name: `portable`, `avx2`, `avx512`, `avx512-bf16`, `amx`, `neon`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Avx512Bf16 => "avx512-bf16",
+            Self::Amx => "amx",
             Self::Neon => "neon",
         }
     }
@@ -90,7 +120,8 @@ pub struct UnknownIsaError {
 
 impl fmt::Display for UnknownIsaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is no instruction set: expected `portable`, `avx2`, `avx512` or `neon`", self.found)
+        let names: Vec<String> = Isa::ALL.iter().map(|isa| format!("`{isa}`")).collect();
+        write!(f, "`{}` is no instruction set: expected one of {}", self.found, names.join(", "))
     }
 }
 
@@ -161,6 +192,141 @@ token!(
     /// Proof of NEON. Of 32 registers, 24 hold sums, four weights, one input.
     Neon, "aarch64", is_aarch64_feature_detected, ["neon"], tiles 6 x 1
 );
+
+/// Defines the token of AVX-512 BF16, and what is compiled for its features: its own kernels, and what surrounds AMX.
+///
+/// `tiles` as in [`token`].
+#[cfg(target_arch = "x86_64")]
+macro_rules! bf16_tokens {
+    ([$($feature:tt),+], tiles $positions:literal x $blocks:literal) => {
+        /// Proof of AVX-512 F and BF16. Registers as in [`Avx512`].
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) struct Avx512Bf16(Avx512);
+
+        impl Avx512Bf16 {
+            /// The proof that this processor offers the set, if it does.
+            pub(crate) fn new() -> Option<Self> {
+                let has_all = $(std::arch::is_x86_feature_detected!($feature))&&+;
+                Avx512::new().filter(|_| has_all).map(Self)
+            }
+
+            /// The proof of what it builds on.
+            pub(crate) fn avx512(self) -> Avx512 {
+                self.0
+            }
+
+            /// Convolves a row.
+            pub(crate) fn conv_row_bf16(self, row: &mut ConvRowBf16<'_, '_>) {
+                #[target_feature($(enable = $feature),+)]
+                fn enabled(token: Avx512Bf16, row: &mut ConvRowBf16<'_, '_>) {
+                    let mut registers = bf16::tile::Registers::<_, $positions, $blocks>(token);
+                    bf16::tile::run(token, &mut registers, row);
+                }
+                // SAFETY: the token proves the features.
+                unsafe { enabled(self, row) }
+            }
+
+            /// Pairs one or two rows.
+            pub(crate) fn pair_row(self, inputs: &[&[ChannelBlock]], output: &mut [ChannelBlock]) {
+                #[target_feature($(enable = $feature),+)]
+                fn enabled(token: Avx512Bf16, inputs: &[&[ChannelBlock]], output: &mut [ChannelBlock]) {
+                    bf16::tile::pair(token, inputs, output);
+                }
+                // SAFETY: the token proves the features.
+                unsafe { enabled(self, inputs, output) }
+            }
+        }
+
+        /// Proof of AMX with bf16, of the system's permission to use it, and of AVX-512 BF16.
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) struct Amx(Avx512Bf16);
+
+        impl Amx {
+            /// The proof that this processor offers the set, if it does. Asks the system once per process.
+            pub(crate) fn new() -> Option<Self> {
+                static IS_USABLE: OnceLock<bool> = OnceLock::new();
+                let avx512_bf16 = Avx512Bf16::new()?;
+                let is_usable = || amx::is_offered() && amx::is_enabled() && amx::is_permitted();
+                IS_USABLE.get_or_init(is_usable).then_some(Self(avx512_bf16))
+            }
+
+            /// Convolves a row.
+            pub(crate) fn conv_row_bf16(self, row: &mut ConvRowBf16<'_, '_>) {
+                #[target_feature($(enable = $feature),+)]
+                fn enabled(token: Amx, row: &mut ConvRowBf16<'_, '_>) {
+                    bf16::tile::run(token.0, &mut Tiles::new(token), row);
+                }
+                // SAFETY: the token proves the features.
+                unsafe { enabled(self, row) }
+            }
+        }
+    };
+}
+
+// The compiler counts AVX-512 BW among the features of BF16.
+#[cfg(target_arch = "x86_64")]
+bf16_tokens!(["avx512f", "avx512bw", "avx512bf16"], tiles 12 x 2);
+
+/// What AMX needs, asked of the processor and of the system by hand: the standard library's answer is not stable yet.
+#[cfg(target_arch = "x86_64")]
+mod amx {
+    use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
+
+    /// Whether the processor has tiles, and products of bf16 in them.
+    pub(super) fn is_offered() -> bool {
+        // Bits of leaf 7's EDX: Intel's "Software Developer's Manual", volume 2, CPUID.
+        const AMX_BF16: u32 = 1 << 22;
+        const AMX_TILE: u32 = 1 << 24;
+        let has_leaf = __cpuid(0).eax >= 7;
+        has_leaf && __cpuid_count(7, 0).edx & (AMX_BF16 | AMX_TILE) == AMX_BF16 | AMX_TILE
+    }
+
+    /// Whether the system saves tiles with the rest of a thread's state.
+    pub(super) fn is_enabled() -> bool {
+        /// XGETBV exists, in leaf 1's ECX.
+        const OSXSAVE: u32 = 1 << 27;
+        /// Tile configuration and tile data, in XCR0.
+        const TILE_STATE: u64 = 1 << 17 | 1 << 18;
+        #[target_feature(enable = "xsave")]
+        fn saved_state() -> u64 {
+            // SAFETY: register 0 exists wherever the instruction does, which the caller saw.
+            unsafe { _xgetbv(0) }
+        }
+        // SAFETY: OSXSAVE says that the system enabled the instruction.
+        __cpuid(1).ecx & OSXSAVE != 0 && unsafe { saved_state() } & TILE_STATE == TILE_STATE
+    }
+
+    /// Asks Linux to let this process use tile data: its threads' saved state grows by 8 KiB at their first use.
+    ///
+    /// # Source
+    /// `Documentation/arch/x86/xstate.rst` in Linux, since 5.16.
+    #[cfg(target_os = "linux")]
+    pub(super) fn is_permitted() -> bool {
+        const SYS_ARCH_PRCTL: isize = 158;
+        const ARCH_REQ_XCOMP_PERM: usize = 0x1023;
+        const XFEATURE_XTILEDATA: usize = 18;
+        let result: isize;
+        // SAFETY: the call reads and writes no memory of the process; the kernel keeps all registers but these.
+        unsafe {
+            std::arch::asm!(
+                "syscall",
+                inlateout("rax") SYS_ARCH_PRCTL => result,
+                in("rdi") ARCH_REQ_XCOMP_PERM,
+                in("rsi") XFEATURE_XTILEDATA,
+                out("rcx") _,
+                out("r11") _,
+                options(nostack)
+            );
+        }
+        result == 0
+    }
+
+    /// Other systems' ways to ask are not known here.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn is_permitted() -> bool {
+        false
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@
 //! a row follow each other, the blocks of a pixel lie in separate rows ("nChw16c" in the literature: Georganas et al.,
 //! "Anatomy of High-Performance Deep Learning Convolutions on SIMD Architectures", SC 2018).
 
+mod bf16;
 mod block;
 mod conv;
 mod dispatch;
@@ -21,9 +22,10 @@ mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
+pub use bf16::{CHANNELS_PER_PAIRED_BLOCK, ConvRowBf16, paired_blocks_for};
 pub use block::{CHANNELS_PER_BLOCK, ChannelBlock, blocks_for};
 pub use conv::{ConvRow, ConvSegment, Epilogue, Residual};
-pub use dispatch::{conv_row, conv_segment, transform_segment};
+pub use dispatch::{conv_row, conv_row_bf16, conv_segment, pair_row, transform_segment};
 pub use isa::{Isa, UnknownIsaError};
-pub use pack::{Kernel, PackShapeError, PackedConv};
+pub use pack::{Kernel, PackShapeError, PackedConv, PackedKind};
 pub use transform::{TILE_REACH, TILE_SIDE, TransformSegment, segment_length, segments, transformed_length};

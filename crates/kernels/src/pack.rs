@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use crate::bf16::CHANNELS_PER_PAIRED_BLOCK;
 use crate::block::{CHANNELS_PER_BLOCK, ChannelBlock, blocks_for};
 use crate::transform::{COMPONENTS, transform_filters};
+
+mod bf16;
 
 /// A kernel's window: its size, and where it lies relative to the output pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,17 +47,29 @@ impl fmt::Display for PackShapeError {
 
 impl std::error::Error for PackShapeError {}
 
+/// What the rows are that a packed convolution reads, and in what its products are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PackedKind {
+    /// Rows of pixels, `f32`.
+    Direct,
+    /// Transformed rows, `f32`.
+    OverTransformed,
+    /// Paired rows of pixels, bf16 with sums in `f32`.
+    Bf16,
+}
+
 /// A convolution's weights and biases, packed for the kernels.
 ///
 /// # Layout
 /// `[output block][component][input block][kernel row][kernel column][input channel][16 output channels]`. Input blocks of several
 /// concatenated inputs follow each other, each input starting a new block; the last block of an input holds only the
 /// channels that exist. Lanes beyond the last output channel hold zero. A direct convolution has one component, one over
-/// transformed tiles has 36, whose kernels are one pixel.
+/// transformed tiles has 36, whose kernels are one pixel. Of a bf16 convolution: see [`PackedConv::new_bf16`].
 #[derive(Clone, Debug)]
 pub struct PackedConv {
+    kind: PackedKind,
     kernel: Kernel,
-    components: usize,
     out_channels: usize,
     input_block_channels: Vec<usize>,
     weights: Vec<ChannelBlock>,
@@ -117,7 +132,7 @@ impl PackedConv {
                 packed.extend(filters.iter().map(|filter| filter[component]));
             }
         }
-        Self::with_weights(Kernel::POINTWISE, COMPONENTS, inputs, out_channels, (packed, biases))
+        Self::with_weights((PackedKind::OverTransformed, Kernel::POINTWISE), inputs, out_channels, (packed, biases))
     }
 
     /// Packs one kernel, `[out][in][row][column]`.
@@ -136,36 +151,30 @@ impl PackedConv {
         };
         let mut packed = Vec::with_capacity(blocks_for(out_channels) * in_channels * taps);
         for first in (0..out_channels).step_by(CHANNELS_PER_BLOCK) {
-            for block in input_blocks(inputs) {
+            for block in input_blocks(inputs, CHANNELS_PER_BLOCK) {
                 for tap in 0..taps {
                     packed.extend(block.clone().map(|input| lanes(|lane| weight(first + lane, input, tap))));
                 }
             }
         }
-        Self::with_weights(kernel, 1, inputs, out_channels, (packed, biases))
+        Self::with_weights((PackedKind::Direct, kernel), inputs, out_channels, (packed, biases))
     }
 
     /// Puts packed weights and biases together.
     fn with_weights(
-        kernel: Kernel,
-        components: usize,
+        (kind, kernel): (PackedKind, Kernel),
         inputs: &[usize],
         out_channels: usize,
         (weights, biases): (Vec<ChannelBlock>, Option<&[f32]>),
     ) -> Result<Self, PackShapeError> {
-        if let Some(biases) = biases {
-            check("biases", out_channels, biases.len())?;
-        }
-        let bias = |out: usize| biases.and_then(|biases| biases.get(out)).copied().unwrap_or(0.0);
+        let most = if kind == PackedKind::Bf16 { CHANNELS_PER_PAIRED_BLOCK } else { CHANNELS_PER_BLOCK };
         Ok(Self {
+            kind,
             kernel,
-            components,
             out_channels,
-            input_block_channels: input_blocks(inputs).iter().map(std::ops::Range::len).collect(),
+            input_block_channels: input_blocks(inputs, most).iter().map(std::ops::Range::len).collect(),
             weights,
-            biases: (0..blocks_for(out_channels))
-                .map(|block| lanes(|lane| bias(block * CHANNELS_PER_BLOCK + lane)))
-                .collect(),
+            biases: bias_blocks(out_channels, biases)?,
         })
     }
 
@@ -193,22 +202,14 @@ impl PackedConv {
         weights: &[f32],
         biases: Option<&[f32]>,
     ) -> Result<Self, PackShapeError> {
-        let in_channels: usize = inputs.iter().sum();
-        check("weights", out_channels * in_channels * 9, weights.len())?;
-        let (first_row, rows) = window(factor, phase.0);
-        let (first_column, columns) = window(factor, phase.1);
-        let kernel = Kernel { rows, columns, first_row, first_column };
-        let mut folded = Vec::with_capacity(out_channels * in_channels * rows * columns);
-        for taps in weights.as_chunks::<9>().0 {
-            let mut sums = [0.0f64; 9];
-            for (tap, &value) in taps.iter().enumerate() {
-                let row = tap_offset(factor, phase.0, tap / 3) - first_row;
-                let column = tap_offset(factor, phase.1, tap % 3) - first_column;
-                sums[row as usize * columns + column as usize] += f64::from(value);
-            }
-            folded.extend(sums[..rows * columns].iter().map(|&sum| sum as f32));
-        }
+        let (kernel, folded) = fold_phase(factor, phase, (inputs, out_channels), weights)?;
+        let folded: Vec<f32> = folded.into_iter().map(|sum| sum as f32).collect();
         Self::new(kernel, inputs, out_channels, &folded, biases)
+    }
+
+    /// What it reads, and in what it computes.
+    pub fn kind(&self) -> PackedKind {
+        self.kind
     }
 
     /// Its window.
@@ -226,7 +227,7 @@ impl PackedConv {
         self.biases.len()
     }
 
-    /// Channels in each input block, at most sixteen.
+    /// Channels in each input block, at most sixteen, or 32 where they are bf16.
     pub fn input_block_channels(&self) -> &[usize] {
         &self.input_block_channels
     }
@@ -238,13 +239,14 @@ impl PackedConv {
 
     /// Whether it reads transformed tiles.
     pub fn is_over_transformed(&self) -> bool {
-        self.components > 1
+        self.kind == PackedKind::OverTransformed
     }
 
     /// The weights of one component of one output block.
     pub(crate) fn panel(&self, out_block: usize, component: usize) -> &[ChannelBlock] {
-        let length = self.weights.len() / (self.out_blocks() * self.components);
-        &self.weights[(out_block * self.components + component) * length..][..length]
+        let components = if self.is_over_transformed() { COMPONENTS } else { 1 };
+        let length = self.weights.len() / (self.out_blocks() * components);
+        &self.weights[(out_block * components + component) * length..][..length]
     }
 
     /// The biases of one output block.
@@ -261,14 +263,48 @@ fn lanes(value: impl Fn(usize) -> f32) -> ChannelBlock {
     ChannelBlock(std::array::from_fn(value))
 }
 
-/// The channel range of each block, where each input starts a new block.
-fn input_blocks(inputs: &[usize]) -> Vec<std::ops::Range<usize>> {
+/// A layer's biases, zeros where it has none.
+fn bias_blocks(out_channels: usize, biases: Option<&[f32]>) -> Result<Vec<ChannelBlock>, PackShapeError> {
+    if let Some(biases) = biases {
+        check("biases", out_channels, biases.len())?;
+    }
+    let bias = |out: usize| biases.and_then(|biases| biases.get(out)).copied().unwrap_or(0.0);
+    let blocks = 0..blocks_for(out_channels);
+    Ok(blocks.map(|block| lanes(|lane| bias(block * CHANNELS_PER_BLOCK + lane))).collect())
+}
+
+/// One phase of "enlarge, then convolve 3x3" as one smaller kernel: its window, and its weights in f64.
+fn fold_phase(
+    factor: usize,
+    phase: (usize, usize),
+    (inputs, out_channels): (&[usize], usize),
+    weights: &[f32],
+) -> Result<(Kernel, Vec<f64>), PackShapeError> {
+    let in_channels: usize = inputs.iter().sum();
+    check("weights", out_channels * in_channels * 9, weights.len())?;
+    let (first_row, rows) = window(factor, phase.0);
+    let (first_column, columns) = window(factor, phase.1);
+    let mut folded = Vec::with_capacity(out_channels * in_channels * rows * columns);
+    for taps in weights.as_chunks::<9>().0 {
+        let mut sums = [0.0f64; 9];
+        for (tap, &value) in taps.iter().enumerate() {
+            let row = tap_offset(factor, phase.0, tap / 3) - first_row;
+            let column = tap_offset(factor, phase.1, tap % 3) - first_column;
+            sums[row as usize * columns + column as usize] += f64::from(value);
+        }
+        folded.extend_from_slice(&sums[..rows * columns]);
+    }
+    Ok((Kernel { rows, columns, first_row, first_column }, folded))
+}
+
+/// The channel range of each block of at most `most` channels, where each input starts a new block.
+fn input_blocks(inputs: &[usize], most: usize) -> Vec<std::ops::Range<usize>> {
     let mut blocks = Vec::new();
     let mut start = 0;
     for &channels in inputs {
         let end = start + channels;
         while start < end {
-            let block_end = end.min(start + CHANNELS_PER_BLOCK);
+            let block_end = end.min(start + most);
             blocks.push(start..block_end);
             start = block_end;
         }

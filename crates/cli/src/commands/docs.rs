@@ -32,7 +32,7 @@ fn markdown(command: &clap::Command) -> Result<String, std::fmt::Error> {
     )?;
     writeln!(
         text,
-        "`ESRGAN_ISA` (`portable`, `avx2`, `avx512`, `neon`) chooses the instruction set; `NO_COLOR` is honoured.\n"
+        "`ESRGAN_ISA` (`portable`, `neon`, `avx2`, `avx512`, `avx512-bf16`, `amx`) chooses the instruction set; `NO_COLOR` is honoured.\n"
     )?;
     for subcommand in command.get_subcommands().filter(|command| !command.is_hide_set()) {
         section(&mut text, subcommand)?;

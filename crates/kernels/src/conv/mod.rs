@@ -4,14 +4,14 @@ pub(crate) mod tile;
 pub(crate) mod transformed;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 #[cfg(test)]
 mod transformed_tests;
 
 pub use transformed::ConvSegment;
 
 use crate::block::ChannelBlock;
-use crate::pack::PackedConv;
+use crate::pack::{PackedConv, PackedKind};
 
 /// A row that is added to the output: `output = output * scale + residual`.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +67,7 @@ pub struct ConvRow<'a, 'o> {
 impl ConvRow<'_, '_> {
     /// Stops where the arguments do not hold together: the proof that the micro-kernel's pointers stay inside.
     pub(crate) fn assert_consistent(&self) {
-        assert!(!self.weights.is_over_transformed(), "weights packed for rows of pixels");
+        assert_eq!(self.weights.kind(), PackedKind::Direct, "weights packed for rows of pixels");
         let kernel = self.weights.kernel();
         let blocks = self.weights.input_block_channels().len();
         assert!(

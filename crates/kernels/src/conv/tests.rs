@@ -4,10 +4,10 @@ use super::*;
 use crate::{Isa, Kernel, blocks_for, conv_row};
 
 /// A reproducible stream of values in -1..1.
-pub(super) struct Values(pub(super) u64);
+pub(crate) struct Values(pub(crate) u64);
 
 impl Values {
-    pub(super) fn next(&mut self) -> f32 {
+    pub(crate) fn next(&mut self) -> f32 {
         // SplitMix64 (Steele, Lea, Flood 2014): passes through every state, so a printed seed repeats a case.
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -16,7 +16,7 @@ impl Values {
         (((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 23) as f32) - 1.0
     }
 
-    pub(super) fn vec(&mut self, length: usize) -> Vec<f32> {
+    pub(crate) fn vec(&mut self, length: usize) -> Vec<f32> {
         (0..length).map(|_| self.next()).collect()
     }
 }
@@ -129,7 +129,7 @@ impl Data {
 }
 
 /// Rows of channel blocks from planes: `[block][pixel]`, padding lanes zero.
-pub(super) fn blocked(planes: &[&[f32]], poison_tail: usize) -> Vec<Vec<ChannelBlock>> {
+pub(crate) fn blocked(planes: &[&[f32]], poison_tail: usize) -> Vec<Vec<ChannelBlock>> {
     let pixels = planes[0].len();
     planes
         .chunks(16)

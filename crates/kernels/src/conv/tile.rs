@@ -13,9 +13,9 @@ use crate::simd::Simd;
 /// Positions of a segment. Tuned on AMD EPYC (Zen 3), 2026-11: 32 to 128 are alike.
 const SEGMENT_POSITIONS: usize = 96;
 /// Weights of a chunk of input blocks, in channel blocks: 12 KiB, so that the input's part of 32 KiB stays in the L1 cache.
-const CHUNK_WEIGHTS: usize = 192;
+pub(crate) const CHUNK_WEIGHTS: usize = 192;
 /// Output blocks of the largest group.
-const MAX_GROUP: usize = 2;
+pub(crate) const MAX_GROUP: usize = 2;
 
 /// The sums of a segment: `[group member][position]`.
 type Sums = [[ChannelBlock; SEGMENT_POSITIONS]; MAX_GROUP];
@@ -95,12 +95,13 @@ fn accumulate_segment<S: Simd, const P: usize, const G: usize>(
 }
 
 /// A few input blocks' rows under the kernel.
-pub(super) struct Chunk<'a> {
-    pub(super) rows: &'a [&'a [ChannelBlock]],
-    pub(super) kernel_rows: usize,
-    pub(super) columns: usize,
-    /// Channels of each block.
-    pub(super) channels: &'a [usize],
+#[derive(Clone, Copy)]
+pub(crate) struct Chunk<'a> {
+    pub(crate) rows: &'a [&'a [ChannelBlock]],
+    pub(crate) kernel_rows: usize,
+    pub(crate) columns: usize,
+    /// Channels of each block; pairs of channels where they are bf16.
+    pub(crate) channels: &'a [usize],
 }
 
 /// Chooses the tile of exactly `width` positions, `1 <= width <= P`, the first of which reads the rows from `x` on.
@@ -109,7 +110,7 @@ pub(super) struct Chunk<'a> {
 /// - every row of the chunk holds the pixels `x..x + width + columns - 1`
 /// - `sums` are valid for writes of `width` channel blocks each, and for reads unless `is_first`
 #[inline(always)]
-pub(super) unsafe fn accumulate_width<S: Simd, const P: usize, const G: usize>(
+pub(crate) unsafe fn accumulate_width<S: Simd, const P: usize, const G: usize>(
     simd: S,
     chunk: &Chunk<'_>,
     weights: [&[ChannelBlock]; G],
@@ -228,7 +229,7 @@ fn finish_segment<S: Simd>(
 
 /// Adds the bias to a pixel of one output block, and applies the epilogue, whose residuals are found at `(row, pixel)`.
 #[inline(always)]
-pub(super) fn finish_block<S: Simd>(
+pub(crate) fn finish_block<S: Simd>(
     simd: S,
     epilogue: &Epilogue<'_>,
     (out_block, bias): (usize, &ChannelBlock),

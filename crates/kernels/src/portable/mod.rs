@@ -1,12 +1,14 @@
 //! The portable variant: plain Rust that the compiler may vectorise. Not the oracle; that is in the tests.
 
+pub(crate) mod bf16;
+
 use crate::conv::{ConvRow, ConvSegment, tile, transformed};
 use crate::simd::Simd;
 use crate::transform::{self, TransformSegment};
 
 /// Needs nothing of the processor.
 #[derive(Clone, Copy, Debug)]
-struct Portable;
+pub(crate) struct Portable;
 
 impl Simd for Portable {
     type Block = [f32; 16];

@@ -1,0 +1,56 @@
+//! The bf16 convolution in plain Rust: what the processor's instructions do, said in `f32`.
+
+use super::Portable;
+use crate::bf16::{Bf16Products, ConvRowBf16, round, tile};
+use crate::block::ChannelBlock;
+
+/// Products of bf16 pairs in `f32`, where they are exact: fused or not, and vectorised or not, the bits are the same.
+#[derive(Clone, Copy, Debug)]
+struct Emulated;
+
+impl Bf16Products for Emulated {
+    type Floats = Portable;
+
+    #[inline(always)]
+    fn floats(self) -> Portable {
+        Portable
+    }
+
+    #[inline(always)]
+    fn add_products(self, mut accumulator: [f32; 16], weights: [f32; 16], pair: f32) -> [f32; 16] {
+        // High before low: the order of VDPBF16PS in Intel's "Software Developer's Manual", volume 2.
+        for (sum, weight) in accumulator.iter_mut().zip(weights) {
+            *sum += high(weight) * high(pair);
+            *sum += low(weight) * low(pair);
+        }
+        accumulator
+    }
+
+    #[inline(always)]
+    unsafe fn store_paired(self, target: *mut f32, low: [f32; 16], high: [f32; 16]) {
+        let channel = |index: usize| u32::from(round(if index < 16 { low[index] } else { high[index - 16] }));
+        let paired: [u32; 16] = std::array::from_fn(|lane| channel(2 * lane) | channel(2 * lane + 1) << 16);
+        // SAFETY: the caller promises sixteen writable `f32`; `u32` has their size and alignment.
+        unsafe { target.cast::<[u32; 16]>().write(paired) }
+    }
+}
+
+#[inline(always)]
+fn low(pair: f32) -> f32 {
+    f32::from_bits(pair.to_bits() << 16)
+}
+
+#[inline(always)]
+fn high(pair: f32) -> f32 {
+    f32::from_bits(pair.to_bits() & 0xffff_0000)
+}
+
+/// Runs a row.
+pub(crate) fn conv_row(row: &mut ConvRowBf16<'_, '_>) {
+    tile::run(Emulated, &mut tile::Registers::<_, 2, 1>(Emulated), row);
+}
+
+/// Pairs one or two rows.
+pub(crate) fn pair_row(inputs: &[&[ChannelBlock]], output: &mut [ChannelBlock]) {
+    tile::pair(Emulated, inputs, output);
+}
