@@ -139,7 +139,7 @@ impl Visitor for Count<'_> {
     }
 
     fn compute(&mut self, _: &GroupRanges, step: &Step) -> Result<(), Infallible> {
-        if let Some(output) = self.graph.stages[step.stage].output() {
+        for output in self.graph.stages[step.stage].outputs() {
             self.alive[output.0].1 = step.rows.end;
             let (_, now, most) = self.of_length(self.lengths[output.0]);
             *now += step.rows.len();

@@ -5,10 +5,11 @@ use std::ops::{ControlFlow, Range};
 use esrgan_core::Plane;
 use esrgan_kernels::{ChannelBlock, Isa, TILE_REACH};
 
-use crate::convolve::{Convolution, OutputRows, Transform};
+use crate::convolve::{Convolution, Transform, pair_rows};
 use crate::edge::Edge;
 use crate::error::EngineError;
 use crate::graph::{FeatureId, Graph, Layer, Stage};
+use crate::output_rows::{OutputRows, Targets};
 use crate::picture::{PictureRows, ResultRows};
 use crate::rows::{LiveRows, Row, RowPool};
 use crate::schedule::{GroupRanges, Schedule, Step, Visitor, walk};
@@ -92,8 +93,11 @@ impl Visitor for Execution<'_, '_> {
         let rows = step.rows.clone();
         match &self.job.graph.stages[step.stage] {
             Stage::Picture { output } => self.load_picture(*output, rows),
-            Stage::Convolution { inputs, layer, multiply_adds, residuals, output } => {
-                let mut computed = self.take_rows(*output, rows.len());
+            Stage::Convolution { inputs, layer, multiply_adds, residuals, outputs } => {
+                let mut computed = outputs
+                    .iter()
+                    .map(|output| (output, self.take_rows(output, rows.len())))
+                    .collect::<Vec<_>>();
                 let sources = self.sources(group);
                 let at_once = rows.clone().step_by(layer.rows_at_once());
                 let convolution = Convolution {
@@ -101,11 +105,14 @@ impl Visitor for Execution<'_, '_> {
                     inputs: at_once.map(|y| sources.input_rows(inputs, layer, y)).collect(),
                     residuals: rows.clone().map(|y| sources.residual_rows(residuals, y)).collect(),
                     first_row: rows.start,
-                    output: self.output_rows(*output),
                 };
-                convolution.run(&mut computed);
-                self.live[output.0].extend(computed);
-                let width = (self.job.schedule.grid_width * self.job.graph.get(*output).scale) as u64;
+                let targets =
+                    computed.iter_mut().map(|(output, rows)| (self.output_rows(*output), &mut rows[..]));
+                convolution.run(Targets::new(targets));
+                for (output, rows) in computed {
+                    self.live[output.0].extend(rows);
+                }
+                let width = (self.job.schedule.grid_width * self.job.graph.get(outputs.main()).scale) as u64;
                 self.advance(multiply_adds * width * rows.len() as u64)?;
             }
             Stage::Transform { input, factor, output } => {
@@ -117,6 +124,13 @@ impl Visitor for Execution<'_, '_> {
                     output: self.output_rows(*output),
                 };
                 transform.run(&mut computed);
+                self.live[output.0].extend(computed);
+            }
+            Stage::Pair { input, output } => {
+                let mut computed = self.take_rows(*output, rows.len());
+                let sources = self.sources(group);
+                let pixels: Vec<&[ChannelBlock]> = rows.map(|y| sources.row(*input, y)).collect();
+                pair_rows(&pixels, &mut computed, &self.output_rows(*output));
                 self.live[output.0].extend(computed);
             }
             Stage::Result { input } => {

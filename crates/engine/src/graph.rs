@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use esrgan_kernels::{
-    ChannelBlock, Kernel, PackedConv, TILE_REACH, TILE_SIDE, blocks_for, transformed_length,
+    ChannelBlock, Kernel, PackedConv, PackedKind, TILE_REACH, TILE_SIDE, blocks_for, paired_blocks_for,
+    transformed_length,
 };
 
 /// A feature map's place in [`Graph::features`].
@@ -17,6 +18,8 @@ pub(crate) enum Form {
     Pixels,
     /// `[block][segment][36][tiles]`: rows of tiles, four rows of pixels each, transformed for the convolutions.
     Transformed,
+    /// `[block of 32][1 + width + 1]`: pixels in bf16, with one pixel of padding at either end.
+    Paired,
 }
 
 /// A feature map between two stages.
@@ -33,14 +36,17 @@ pub(crate) struct Feature {
 impl Feature {
     /// Channel blocks of a pixel, or of a tile's component.
     pub(crate) fn blocks(&self) -> usize {
-        blocks_for(self.channels)
+        match self.form {
+            Form::Pixels | Form::Transformed => blocks_for(self.channels),
+            Form::Paired => paired_blocks_for(self.channels),
+        }
     }
 
     /// Channel blocks of one of its rows, for a trunk grid of `grid_width` pixels.
     pub(crate) fn row_length(&self, grid_width: usize) -> usize {
         let pixels = grid_width * self.scale;
         let block = match self.form {
-            Form::Pixels => pixels + 2,
+            Form::Pixels | Form::Paired => pixels + 2,
             Form::Transformed => transformed_length(pixels),
         };
         self.blocks() * block
@@ -59,7 +65,7 @@ impl Feature {
     /// Rows of pixels that one of its rows holds.
     fn pixel_rows(&self) -> usize {
         match self.form {
-            Form::Pixels => 1,
+            Form::Pixels | Form::Paired => 1,
             Form::Transformed => TILE_SIDE,
         }
     }
@@ -79,6 +85,11 @@ impl Layer {
     /// Whether it reads transformed tiles.
     pub(crate) fn is_over_transformed(&self) -> bool {
         self.phases[0].is_over_transformed()
+    }
+
+    /// Whether it reads pixels in bf16.
+    pub(crate) fn is_bf16(&self) -> bool {
+        self.phases[0].kind() == PackedKind::Bf16
     }
 
     /// Rows of pixels that are computed together, beginning on multiples of their number.
@@ -104,6 +115,27 @@ impl Layer {
     }
 }
 
+/// Where a convolution's result is stored: at least one of both.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Outputs {
+    /// In `f32`.
+    pub(crate) pixels: Option<FeatureId>,
+    /// In bf16.
+    pub(crate) paired: Option<FeatureId>,
+}
+
+impl Outputs {
+    /// The maps there are.
+    pub(crate) fn iter(self) -> impl Iterator<Item = FeatureId> {
+        self.pixels.into_iter().chain(self.paired)
+    }
+
+    /// What others call the result by.
+    pub(crate) fn main(self) -> FeatureId {
+        self.pixels.or(self.paired).expect("a convolution has an output")
+    }
+}
+
 /// A step from feature maps to a feature map.
 pub(crate) enum Stage {
     /// The picture, pixel-unshuffled onto the trunk's grid.
@@ -122,6 +154,13 @@ pub(crate) enum Stage {
         /// What is added, in this order: `sum = sum * scale + feature`.
         residuals: Vec<(f32, FeatureId)>,
         /// Where it goes.
+        outputs: Outputs,
+    },
+    /// The rows of a map in bf16, for the convolutions that read them so.
+    Pair {
+        /// The pixels.
+        input: FeatureId,
+        /// The same in bf16.
         output: FeatureId,
     },
     /// The rows of a map, transformed for the convolutions that read them.
@@ -148,17 +187,18 @@ impl Stage {
             Self::Convolution { inputs, residuals, .. } => {
                 inputs.iter().copied().chain(residuals.iter().map(|(_, feature)| *feature)).collect()
             }
-            Self::Transform { input, .. } | Self::Result { input } => vec![*input],
+            Self::Transform { input, .. } | Self::Pair { input, .. } | Self::Result { input } => vec![*input],
         }
     }
 
-    /// The feature that it writes.
-    pub(crate) fn output(&self) -> Option<FeatureId> {
+    /// The features that it writes.
+    pub(crate) fn outputs(&self) -> Vec<FeatureId> {
         match self {
-            Self::Picture { output } | Self::Convolution { output, .. } | Self::Transform { output, .. } => {
-                Some(*output)
+            Self::Picture { output } | Self::Transform { output, .. } | Self::Pair { output, .. } => {
+                vec![*output]
             }
-            Self::Result { .. } => None,
+            Self::Convolution { outputs, .. } => outputs.iter().collect(),
+            Self::Result { .. } => Vec::new(),
         }
     }
 
@@ -190,9 +230,14 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
-    /// Adds a feature map.
+    /// Adds a feature map of pixels.
     pub(crate) fn feature(&mut self, channels: usize, scale: usize) -> FeatureId {
-        self.features.push(Feature { channels, scale, form: Form::Pixels });
+        self.feature_in(Form::Pixels, channels, scale)
+    }
+
+    /// Adds a feature map.
+    pub(crate) fn feature_in(&mut self, form: Form, channels: usize, scale: usize) -> FeatureId {
+        self.features.push(Feature { channels, scale, form });
         FeatureId(self.features.len() - 1)
     }
 
@@ -217,9 +262,26 @@ impl Graph {
         });
         made.unwrap_or_else(|| {
             let Feature { channels, scale, .. } = *self.get(input);
-            self.features.push(Feature { channels, scale: scale * factor, form: Form::Transformed });
-            let output = FeatureId(self.features.len() - 1);
+            let output = self.feature_in(Form::Transformed, channels, scale * factor);
             self.stages.push(Stage::Transform { input, factor, output });
+            output
+        })
+    }
+
+    /// The rows of a map in bf16: stored so by the convolution that made it, or by a stage of their own.
+    pub(crate) fn paired(&mut self, input: FeatureId) -> FeatureId {
+        if self.get(input).form == Form::Paired {
+            return input;
+        }
+        let made = self.stages.iter().find_map(|stage| match stage {
+            Stage::Convolution { outputs, .. } if outputs.pixels == Some(input) => outputs.paired,
+            Stage::Pair { input: of, output } if *of == input => Some(*output),
+            _ => None,
+        });
+        made.unwrap_or_else(|| {
+            let Feature { channels, scale, .. } = *self.get(input);
+            let output = self.feature_in(Form::Paired, channels, scale);
+            self.stages.push(Stage::Pair { input, output });
             output
         })
     }
@@ -242,8 +304,8 @@ impl Graph {
     /// Multiply-adds for one pixel of the trunk's grid.
     pub(crate) fn multiply_adds_per_grid_pixel(&self) -> u64 {
         let stages = self.stages.iter().map(|stage| match stage {
-            Stage::Convolution { multiply_adds, output, .. } => {
-                let scale = self.get(*output).scale as u64;
+            Stage::Convolution { multiply_adds, outputs, .. } => {
+                let scale = self.get(outputs.main()).scale as u64;
                 multiply_adds * scale * scale
             }
             _ => 0,

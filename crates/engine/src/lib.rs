@@ -5,6 +5,7 @@
 //! files, pictures' encodings, flags; instructions (those are in `esrgan-kernels`). `docs/architecture.md` draws the flow.
 
 mod convolve;
+mod convolve_rows;
 mod edge;
 mod engine;
 mod error;
@@ -12,6 +13,7 @@ mod exact;
 mod execute;
 mod graph;
 mod network;
+mod output_rows;
 mod picture;
 mod plan;
 mod rows;

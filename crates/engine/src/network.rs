@@ -5,7 +5,7 @@ use esrgan_weights::{Activation, Family, Model, ModelSpec};
 use rayon::prelude::*;
 
 use crate::error::EngineError;
-use crate::graph::{FeatureId, Graph, Layer, Stage};
+use crate::graph::{FeatureId, Form, Graph, Layer, Outputs, Stage};
 
 /// Slope of the leaky ReLU in RRDB networks (Wang et al., ESRGAN, 2018; the reference code's 0.2).
 const RRDB_SLOPE: f32 = 0.2;
@@ -14,13 +14,13 @@ const COMPACT_SLOPE: f32 = 0.1;
 /// Residual scale beta of dense blocks and of RRDBs (ESRGAN, section 3.1).
 const RESIDUAL_SCALE: f32 = 0.2;
 
-/// How weights are held and multiplied.
+/// In what the network's products are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Precision {
     /// Everything in f32.
     #[default]
     F32,
-    /// Weights rounded to bfloat16; activations and sums in f32.
+    /// Weights and the inputs of convolutions in bfloat16; sums, and the stream that residuals are added to, in f32.
     Bf16,
 }
 
@@ -30,17 +30,6 @@ impl Precision {
         match self {
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
-        }
-    }
-
-    fn round(self, value: f32) -> f32 {
-        match self {
-            Self::F32 => value,
-            Self::Bf16 => {
-                // To nearest, ties to even: add half of the last kept bit, less one where that bit is zero.
-                let bits = value.to_bits();
-                f32::from_bits(bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) & 0xffff_0000)
-            }
         }
     }
 }
@@ -129,6 +118,8 @@ struct Unpacked {
     stage: usize,
     /// Its name in the model.
     name: String,
+    /// Enlargement before it.
+    factor: usize,
     /// Channels of its inputs.
     inputs: Vec<usize>,
     out_channels: usize,
@@ -139,6 +130,19 @@ struct Unpacked {
 struct Around {
     slopes: Option<Vec<f32>>,
     residuals: Vec<(f32, FeatureId)>,
+    readers: Readers,
+}
+
+/// Who will read a convolution's result.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Readers {
+    /// Convolutions alone.
+    #[default]
+    Convolutions,
+    /// Residuals, or the caller.
+    Others,
+    /// Convolutions and residuals.
+    Both,
 }
 
 impl Builder<'_> {
@@ -154,23 +158,37 @@ impl Builder<'_> {
         let packed: Result<Vec<_>, _> = unpacked.par_iter().map(|layer| self.packed(layer)).collect();
         for (unpacked, packed) in unpacked.iter().zip(packed?) {
             if let Stage::Convolution { layer, .. } = &mut self.graph.stages[unpacked.stage] {
-                layer.phases.push(packed);
+                layer.phases = packed;
             }
         }
         Ok(())
     }
 
-    fn packed(&self, layer: &Unpacked) -> Result<PackedConv, EngineError> {
-        let name = &layer.name;
-        let mut weights = self.tensor(&format!("{name}.weight"))?;
-        if self.precision != Precision::F32 {
-            weights.iter_mut().for_each(|weight| *weight = self.precision.round(*weight));
-        }
-        let packed = if is_pointwise(name) {
-            PackedConv::new(Kernel::POINTWISE, &layer.inputs, layer.out_channels, &weights, None)
-        } else {
-            let biases = self.tensor(&format!("{name}.bias"))?;
-            PackedConv::new_over_transformed(&layer.inputs, layer.out_channels, &weights, Some(&biases))
+    /// A layer's phases.
+    fn packed(&self, layer: &Unpacked) -> Result<Vec<PackedConv>, EngineError> {
+        let Unpacked { name, factor, inputs, out_channels, .. } = layer;
+        let weights = self.tensor(&format!("{name}.weight"))?;
+        let is_pointwise = is_pointwise(name);
+        let biases = if is_pointwise { None } else { Some(self.tensor(&format!("{name}.bias"))?) };
+        let biases = biases.as_deref();
+        let kernel = if is_pointwise { Kernel::POINTWISE } else { Kernel::CENTRED_3X3 };
+        let phase = |index: usize| (index / factor, index % factor);
+        let packed: Result<Vec<_>, _> = match self.precision {
+            Precision::F32 if is_pointwise => {
+                PackedConv::new(kernel, inputs, *out_channels, &weights, biases).map(|packed| vec![packed])
+            }
+            Precision::F32 => PackedConv::new_over_transformed(inputs, *out_channels, &weights, biases)
+                .map(|packed| vec![packed]),
+            Precision::Bf16 if *factor == 1 => {
+                PackedConv::new_bf16(kernel, inputs, *out_channels, &weights, biases)
+                    .map(|packed| vec![packed])
+            }
+            Precision::Bf16 => (0..factor * factor)
+                .map(phase)
+                .map(|phase| {
+                    PackedConv::new_upsampled_bf16(*factor, phase, inputs, *out_channels, &weights, biases)
+                })
+                .collect(),
         };
         packed.map_err(|_| EngineError::Weights { name: name.clone() })
     }
@@ -190,18 +208,34 @@ impl Builder<'_> {
         let multiply_adds = (channels.iter().sum::<usize>() * out_channels * taps) as u64;
         let scale = self.graph.get(inputs[0]).scale * factor;
         self.nominal_multiply_adds += multiply_adds * (scale * scale) as u64;
-        let inputs = inputs
-            .iter()
-            .map(|&input| if is_pointwise { input } else { self.graph.transformed(input, factor) });
+        let inputs = inputs.iter().map(|&input| match self.precision {
+            Precision::Bf16 => self.graph.paired(input),
+            Precision::F32 if is_pointwise => input,
+            Precision::F32 => self.graph.transformed(input, factor),
+        });
         let inputs = inputs.collect();
-        let output = self.graph.feature(out_channels, scale);
+        let outputs = self.outputs(around.readers, out_channels, scale);
         let slopes = around.slopes.map(|slopes| in_blocks(&slopes));
-        let layer = Layer { phases: Vec::new(), factor: 1, slopes };
+        // Over transformed tiles, enlarging is the transform's work.
+        let factor_of_layer = if self.precision == Precision::Bf16 { factor } else { 1 };
+        let layer = Layer { phases: Vec::new(), factor: factor_of_layer, slopes };
         let residuals = around.residuals;
         let stage = self.graph.stages.len();
-        self.unpacked.push(Unpacked { stage, name: name.to_owned(), inputs: channels, out_channels });
-        self.graph.stages.push(Stage::Convolution { inputs, layer, multiply_adds, residuals, output });
-        Ok(output)
+        let name = name.to_owned();
+        self.unpacked.push(Unpacked { stage, name, factor, inputs: channels, out_channels });
+        self.graph.stages.push(Stage::Convolution { inputs, layer, multiply_adds, residuals, outputs });
+        Ok(outputs.main())
+    }
+
+    /// The maps that a convolution's readers need.
+    fn outputs(&mut self, readers: Readers, channels: usize, scale: usize) -> Outputs {
+        let is_bf16 = self.precision == Precision::Bf16;
+        let wants_pixels = !is_bf16 || readers != Readers::Convolutions;
+        let wants_paired = is_bf16 && readers != Readers::Others;
+        Outputs {
+            pixels: wants_pixels.then(|| self.graph.feature(channels, scale)),
+            paired: wants_paired.then(|| self.graph.feature_in(Form::Paired, channels, scale)),
+        }
     }
 
     fn picture(&mut self) -> FeatureId {
@@ -223,7 +257,9 @@ impl Builder<'_> {
         let activated =
             |channels: usize| Around { slopes: Some(vec![RRDB_SLOPE; channels]), ..Around::default() };
         let picture = self.picture();
-        let mut trunk = self.convolution("conv_first", &[picture], features, 1, Around::default())?;
+        let both = || Around { readers: Readers::Both, ..Around::default() };
+        let others = || Around { readers: Readers::Others, ..Around::default() };
+        let mut trunk = self.convolution("conv_first", &[picture], features, 1, both())?;
         self.graph.end_group();
         for block in 0..spec.num_blocks() {
             let skip = trunk;
@@ -236,7 +272,7 @@ impl Builder<'_> {
         // The first features are wanted again at the end: computing them twice costs next to nothing, keeping them a map.
         let nominal = self.nominal_multiply_adds;
         let picture = self.picture();
-        let first = self.convolution("conv_first", &[picture], features, 1, Around::default())?;
+        let first = self.convolution("conv_first", &[picture], features, 1, others())?;
         self.nominal_multiply_adds = nominal;
         let around = Around { residuals: vec![(1.0, first)], ..Around::default() };
         let mut tail = self.convolution("conv_body", &[trunk], features, 1, around)?;
@@ -250,7 +286,7 @@ impl Builder<'_> {
             )?;
         }
         tail = self.convolution("conv_hr", &[tail], features, 1, activated(features))?;
-        tail = self.convolution("conv_last", &[tail], spec.out_channels(), 1, Around::default())?;
+        tail = self.convolution("conv_last", &[tail], spec.out_channels(), 1, others())?;
         self.result(tail);
         Ok(())
     }
@@ -265,7 +301,8 @@ impl Builder<'_> {
         let growth = self.model.spec.growth_channels();
         let is_plus = self.model.spec.family() == Family::EsrganPlus;
         let pointwise = if is_plus {
-            Some(self.convolution(&format!("{name}.conv1x1"), &[input], growth, 1, Around::default())?)
+            let around = Around { readers: Readers::Others, ..Around::default() };
+            Some(self.convolution(&format!("{name}.conv1x1"), &[input], growth, 1, around)?)
         } else {
             None
         };
@@ -280,13 +317,20 @@ impl Builder<'_> {
             let around = Around {
                 slopes: Some(vec![RRDB_SLOPE; growth]),
                 residuals: added.into_iter().map(|feature| (1.0, feature)).collect(),
+                readers: if is_plus { Readers::Both } else { Readers::Convolutions },
             };
             seen.push(self.convolution(&format!("{name}.conv{conv}"), &seen, growth, 1, around)?);
         }
         let residuals =
             std::iter::once(input).chain(outer).map(|feature| (RESIDUAL_SCALE, feature)).collect();
         let features = self.model.spec.num_features();
-        self.convolution(&format!("{name}.conv5"), &seen, features, 1, Around { slopes: None, residuals })
+        self.convolution(
+            &format!("{name}.conv5"),
+            &seen,
+            features,
+            1,
+            Around { slopes: None, residuals, readers: Readers::Both },
+        )
     }
 
     /// SRVGGNetCompact (Wang et al., Real-ESRGAN, 2021): convolutions at the small size, then a pixel shuffle.
@@ -305,7 +349,8 @@ impl Builder<'_> {
         }
         let out_channels = spec.out_channels() * spec.scale() * spec.scale();
         let name = format!("body.{}", 2 * (spec.num_blocks() + 1));
-        at = self.convolution(&name, &[at], out_channels, 1, Around::default())?;
+        let around = Around { readers: Readers::Others, ..Around::default() };
+        at = self.convolution(&name, &[at], out_channels, 1, around)?;
         self.result(at);
         Ok(())
     }

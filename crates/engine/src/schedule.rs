@@ -70,7 +70,7 @@ impl GroupRanges {
     fn new(graph: &Graph, schedule: &Schedule, group: &Range<usize>) -> Self {
         let mut computed: Vec<Option<Range<isize>>> = vec![None; graph.features.len()];
         for stage in &graph.stages[group.clone()] {
-            if let Some(output) = stage.output() {
+            for output in stage.outputs() {
                 let rows = graph.get(output).rows(schedule.grid_height);
                 computed[output.0] = Some(0..rows as isize);
             }
@@ -85,9 +85,13 @@ impl GroupRanges {
     /// Extends the inner maps of the group by what later stages see beyond the picture, from the last stage backwards.
     fn extend_for_wrapping(&mut self, graph: &Graph, group: &Range<usize>) {
         for stage in graph.stages[group.clone()].iter().rev() {
-            let Some(rows) = stage.output().and_then(|output| self.begin_on_multiple(output, stage)) else {
+            let outputs = stage.outputs();
+            let computed = outputs.iter().filter_map(|output| self.computed[output.0].clone());
+            let together = computed.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end));
+            let Some(rows) = together.map(|rows| begin_on_multiple(rows, stage)) else {
                 continue;
             };
+            outputs.iter().for_each(|output| self.computed[output.0] = Some(rows.clone()));
             match stage {
                 Stage::Convolution { inputs, layer, residuals, .. } => {
                     // Neighbouring phases of an upsampling layer may see different rows: ask all of them.
@@ -107,14 +111,6 @@ impl GroupRanges {
                 _ => stage.inputs().into_iter().for_each(|input| self.extend(input, &rows)),
             }
         }
-    }
-
-    /// The rows that the group computes of a feature, begun on a multiple of the rows that its stage computes at once.
-    fn begin_on_multiple(&mut self, output: FeatureId, stage: &Stage) -> Option<Range<isize>> {
-        let rows = self.computed[output.0].as_mut()?;
-        let at_once = stage.rows_at_once() as isize;
-        rows.start = rows.start.div_euclid(at_once) * at_once;
-        Some(rows.clone())
     }
 
     /// Extends the rows that the group computes of a feature, if it computes it.
@@ -171,7 +167,7 @@ impl GroupRanges {
     ) -> Option<(isize, isize)> {
         match stage {
             Stage::Picture { .. } => None,
-            Stage::Result { .. } => {
+            Stage::Pair { .. } | Stage::Result { .. } => {
                 let row = self.resolve(graph, (feature, 1), y, self.edge)?;
                 Some((row, row))
             }
@@ -189,6 +185,12 @@ impl GroupRanges {
             }
         }
     }
+}
+
+/// Rows begun on a multiple of those that a stage computes at once.
+fn begin_on_multiple(rows: Range<isize>, stage: &Stage) -> Range<isize> {
+    let at_once = stage.rows_at_once() as isize;
+    rows.start.div_euclid(at_once) * at_once..rows.end
 }
 
 /// The smallest and the largest of some rows.
@@ -247,7 +249,7 @@ impl<'a> Walk<'a> {
         };
         for (position, stage) in graph.stages[group.stages.clone()].iter().enumerate() {
             let rows = walk.rows_of(stage);
-            if let Some(output) = stage.output() {
+            for output in stage.outputs() {
                 visitor.begin(output, rows.start);
                 walk.writers[output.0] = Some(position);
             }
@@ -266,7 +268,7 @@ impl<'a> Walk<'a> {
 
     /// The rows that a stage computes.
     fn rows_of(&self, stage: &Stage) -> Range<isize> {
-        match stage.output() {
+        match stage.outputs().first() {
             Some(output) => self.ranges.computed[output.0].clone().unwrap_or(0..0),
             None => 0..self.feature_of(stage).rows(self.schedule.grid_height) as isize,
         }
@@ -274,7 +276,7 @@ impl<'a> Walk<'a> {
 
     /// The map whose rows a stage counts by: its output, or what it hands over.
     fn feature_of(&self, stage: &Stage) -> &'a Feature {
-        let feature = stage.output().or_else(|| stage.inputs().first().copied());
+        let feature = stage.outputs().into_iter().chain(stage.inputs()).next();
         self.graph.get(feature.expect("a stage without output has an input"))
     }
 
@@ -309,7 +311,8 @@ impl<'a> Walk<'a> {
         let at_once = stage.rows_at_once() as isize;
         let band = self.feature_of(stage).band(self.band_rows) as isize;
         let start = self.next[position];
-        let wanted = stage.output().map_or(isize::MAX, |output| self.wanted_end(output, band));
+        let wanted = stage.outputs().into_iter().map(|output| self.wanted_end(output, band)).max();
+        let wanted = wanted.unwrap_or(isize::MAX);
         // Stages begin on multiples of the rows that they compute at once.
         let limit = (start + band).min(wanted).saturating_add(at_once - 1).div_euclid(at_once) * at_once;
         let limit = limit.min(self.ends[position]);

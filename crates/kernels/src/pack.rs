@@ -132,7 +132,12 @@ impl PackedConv {
                 packed.extend(filters.iter().map(|filter| filter[component]));
             }
         }
-        Self::with_weights((PackedKind::OverTransformed, Kernel::POINTWISE), inputs, out_channels, (packed, biases))
+        Self::with_weights(
+            (PackedKind::OverTransformed, Kernel::POINTWISE),
+            inputs,
+            out_channels,
+            (packed, biases),
+        )
     }
 
     /// Packs one kernel, `[out][in][row][column]`.

@@ -17,8 +17,12 @@ fn planes(array: &Array) -> Vec<Plane> {
 }
 
 fn network(path: &Path, scale: Option<usize>) -> Network {
+    network_in(path, scale, Precision::F32)
+}
+
+fn network_in(path: &Path, scale: Option<usize>, precision: Precision) -> Network {
     let model = load(path, &LoadOptions { scale, ..LoadOptions::default() }).unwrap();
-    Network::new(&model, Precision::F32).unwrap()
+    Network::new(&model, precision).unwrap()
 }
 
 /// All output rows, `[channel][y * width + x]`.
@@ -127,20 +131,56 @@ fn least_budget(network: &Network, (width, height): (usize, usize), edge: Edge) 
     enough
 }
 
+/// The sets that convolve in bf16 here: those with instructions for it, and plain Rust.
+fn sets_with_bf16() -> impl Iterator<Item = Isa> {
+    Isa::ALL.into_iter().filter(|isa| isa.is_available() && (isa.has_native_bf16() || *isa == Isa::Portable))
+}
+
+/// In bf16, every input and weight is off by up to 2^-9 of itself, and some forty layers add to that: up to 2^-7 was seen.
+#[test]
+fn every_checkpoint_in_bf16_is_near_what_pytorch_gives() {
+    let mut failures = Vec::new();
+    for (path, scale) in checkpoints() {
+        let golden = read_npz(&path.with_extension("npz"));
+        let network = network_in(&path, scale, Precision::Bf16);
+        assert_eq!(network.precision(), Precision::Bf16);
+        let spread = golden["output"].values.iter().fold(0.0f64, |most, value| most.max(value.abs()));
+        for isa in sets_with_bf16() {
+            let engine = Engine::new(Some(2), Some(isa)).unwrap();
+            let output = run(&engine, &network, &planes(&golden["input"]), &RunOptions::default());
+            let difference = largest_difference(&output, &golden["output"]);
+            println!("{} on {isa}: {difference:e} of {spread}", path.display());
+            if difference > spread / 64.0 {
+                failures.push(format!("{} on {isa}: {difference:e} of {spread}", path.display()));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
 /// Neither threads nor the way the rows are scheduled change a bit.
 #[test]
 fn bits_do_not_depend_on_threads_or_schedule() {
+    hold_bits_against_one_thread(Isa::detect(), Precision::F32);
+}
+
+#[test]
+fn bits_in_bf16_do_not_depend_on_threads_or_schedule() {
+    sets_with_bf16().for_each(|isa| hold_bits_against_one_thread(isa, Precision::Bf16));
+}
+
+fn hold_bits_against_one_thread(isa: Isa, precision: Precision) {
     for (path, scale) in checkpoints() {
         let golden = read_npz(&path.with_extension("npz"));
-        let network = network(&path, scale);
+        let network = network_in(&path, scale, precision);
         let planes = planes(&golden["input"]);
         let size = (planes[0].width(), planes[0].height());
         for edge in [Edge::Zero, Edge::Replicate, Edge::Reflect, Edge::Wrap] {
             let options = RunOptions { edge, ..RunOptions::default() };
-            let reference = run(&Engine::new(Some(1), None).unwrap(), &network, &planes, &options);
+            let reference = run(&Engine::new(Some(1), Some(isa)).unwrap(), &network, &planes, &options);
             let least = least_budget(&network, size, edge);
             for (threads, memory_budget_bytes) in [(2, u64::MAX), (7, least), (8, u64::MAX)] {
-                let engine = Engine::new(Some(threads), None).unwrap();
+                let engine = Engine::new(Some(threads), Some(isa)).unwrap();
                 // Bands are as wide as one thread asks for where memory is short: the budget was found so.
                 let planned_threads = if memory_budget_bytes == least { 1 } else { threads };
                 let options = RunOptions { memory_budget_bytes, threads: planned_threads, ..options };

@@ -59,7 +59,14 @@ impl<T: Bf16Products, const P: usize, const G: usize> AddProducts for Registers<
             // SAFETY: the caller promises the rows' pixels and the weights; the sums hold a segment.
             unsafe {
                 if G == MAX_GROUP && part.members == MAX_GROUP {
-                    accumulate_width::<_, P, MAX_GROUP>(simd, &part.chunk, part.weights, place, targets, false);
+                    accumulate_width::<_, P, MAX_GROUP>(
+                        simd,
+                        &part.chunk,
+                        part.weights,
+                        place,
+                        targets,
+                        false,
+                    );
                 } else {
                     for (weights, target) in part.weights.into_iter().zip(targets).take(part.members) {
                         accumulate_width::<_, P, 1>(simd, &part.chunk, [weights], place, [target], false);
