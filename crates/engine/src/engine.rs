@@ -42,7 +42,7 @@ impl Engine {
         Ok(Self { threads, isa })
     }
 
-    /// The instruction set in use.
+    /// The instruction set in use, the most that it may be: see [`Engine::isa_for`].
     pub fn isa(&self) -> Isa {
         self.isa
     }
@@ -50,6 +50,25 @@ impl Engine {
     /// The number of threads.
     pub fn threads(&self) -> usize {
         self.threads.current_num_threads()
+    }
+
+    /// The instruction set that computes in a precision: for f32, what its bf16 instructions build on.
+    pub fn isa_for(&self, precision: Precision) -> Isa {
+        match precision {
+            Precision::F32 => self.isa.for_f32(),
+            Precision::Bf16 => self.isa,
+        }
+    }
+
+    /// The precision that serves a wish, or no wish, best here: bf16 where the processor has instructions for it, or where
+    /// plain Rust was chosen, which can show what they give; f32 elsewhere, being faster there and more exact.
+    pub fn precision_for(&self, wanted: Option<Precision>) -> Precision {
+        match wanted {
+            Some(Precision::F32) => Precision::F32,
+            Some(Precision::Bf16) if self.isa == Isa::Portable => Precision::Bf16,
+            _ if self.isa.has_native_bf16() => Precision::Bf16,
+            _ => Precision::F32,
+        }
     }
 
     /// Packs a model on the engine's threads.

@@ -127,7 +127,7 @@ fn tile_row<S: Simd>(simd: S, row: &[ChannelBlock], first: usize, factor: usize)
         return line;
     }
     for (tap, block) in line.iter_mut().enumerate() {
-        if let Some(pixel) = row.get((first + tap + factor - 1) / factor) {
+        if let Some(pixel) = row.get((first + tap).div_ceil(factor)) {
             // SAFETY: the reference is to sixteen `f32`.
             *block = unsafe { simd.load(pixel.0.as_ptr()) };
         }

@@ -25,8 +25,9 @@ pub struct ModelOptions {
     pub limits: esrgan_weights::Limits,
     /// The model's scale, where its file does not say whether it is 2 or 3.
     pub model_scale: Option<usize>,
-    /// How weights are held.
-    pub precision: Precision,
+    /// In what products are computed; the fastest that the processor has of its own where `None`. A precision that it does not
+    /// have is replaced, with a notice.
+    pub precision: Option<Precision>,
     /// Threads; all processors where `None`.
     pub threads: Option<usize>,
     /// The instruction set; the fastest there is where `None`.
@@ -119,8 +120,16 @@ impl Upscaler {
             return Err(UpscaleError::Channels { in_channels: channels.0, out_channels: channels.1 });
         }
         let engine = Engine::new(options.threads, options.isa).map_err(UpscaleError::Start)?;
-        let network = engine.pack(&model, options.precision).map_err(UpscaleError::Start)?;
-        Ok(Self { engine, network, origin: model.origin })
+        let precision = engine.precision_for(options.precision);
+        let network = engine.pack(&model, precision).map_err(UpscaleError::Start)?;
+        let mut origin = model.origin;
+        if options.precision.is_some_and(|wanted| wanted != precision) {
+            origin.notices.push(Notice::new(format!(
+                "this processor has no instructions for bf16 ({} is its best set): computed in f32, which is faster here",
+                engine.isa()
+            )));
+        }
+        Ok(Self { engine, network, origin })
     }
 
     /// What the model is.
@@ -131,6 +140,11 @@ impl Upscaler {
     /// Where the model came from.
     pub fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// The instruction set that computes.
+    pub fn isa(&self) -> Isa {
+        self.engine.isa_for(self.network.precision())
     }
 
     /// The threads and the instruction set.

@@ -55,7 +55,7 @@ pub(crate) fn run(flags: &BenchFlags) -> anyhow::Result<Outcome> {
         "gflops": gflops,
         "peak_rss_bytes": peak_rss_bytes(),
         "peak_bytes_planned": plan.peak_bytes,
-        "isa": upscaler.engine().isa().name(),
+        "isa": upscaler.isa().name(),
         "precision": upscaler.network().precision().name(),
         "threads": upscaler.engine().threads(),
         "device": "cpu",
@@ -67,7 +67,7 @@ pub(crate) fn run(flags: &BenchFlags) -> anyhow::Result<Outcome> {
     if flags.json {
         talk::data(report)?;
     } else {
-        let (isa, threads) = (upscaler.engine().isa(), upscaler.engine().threads());
+        let (isa, threads) = (upscaler.isa(), upscaler.engine().threads());
         talk::data(plan.engine())?;
         talk::data(format_args!(
             "{median:.3} s, {gflops:.0} GFLOP/s, {isa} on {threads} threads, median of {}",

@@ -43,12 +43,14 @@ fn load(model: &Path, flags: &UpscaleFlags) -> anyhow::Result<(Upscaler, Vec<Not
         ..ModelOptions::default()
     };
     let upscaler = Upscaler::load(model, &options)?;
-    let notices = upscaler.origin().notices.clone();
     if upscaler.origin().scale_is_ambiguous && flags.size() == OutputSize::Scale(3.0) {
         options.model_scale = Some(3);
         let sentence = "read as a x3 model, as `--scale 3` asks; if it is a x2 model, say `--model-scale 2`";
-        return Ok((Upscaler::load(model, &options)?, vec![Notice::new(sentence)]));
+        let upscaler = Upscaler::load(model, &options)?;
+        let notices = [Notice::new(sentence)].into_iter().chain(upscaler.origin().notices.clone()).collect();
+        return Ok((upscaler, notices));
     }
+    let notices = upscaler.origin().notices.clone();
     Ok((upscaler, notices))
 }
 
@@ -205,7 +207,7 @@ impl Run<'_> {
             "height": report.size.1,
             "model": self.model.to_string_lossy(),
             "seconds": report.seconds,
-            "isa": self.upscaler.engine().isa().name(),
+            "isa": self.upscaler.isa().name(),
             "precision": self.upscaler.network().precision().name(),
             "threads": self.upscaler.engine().threads(),
             "mode": report.mode,

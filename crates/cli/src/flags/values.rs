@@ -8,20 +8,21 @@ use esrgan_upscale::{AlphaMode, Edge, PictureFormat, Precision, TilePolicy};
 /// `--precision`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PrecisionFlag {
-    /// The fastest that loses nothing visible on this processor; f32 where it has no faster native type
+    /// bf16 where the processor has instructions for it, f32 elsewhere
     #[default]
     Auto,
     /// 32-bit floating point
     F32,
-    /// Weights rounded to bfloat16, sums in 32-bit floating point
+    /// Products of bfloat16, sums in 32-bit floating point; f32 where the processor has no such instructions
     Bf16,
 }
 
-impl From<PrecisionFlag> for Precision {
+impl From<PrecisionFlag> for Option<Precision> {
     fn from(flag: PrecisionFlag) -> Self {
         match flag {
-            PrecisionFlag::Auto | PrecisionFlag::F32 => Self::F32,
-            PrecisionFlag::Bf16 => Self::Bf16,
+            PrecisionFlag::Auto => None,
+            PrecisionFlag::F32 => Some(Precision::F32),
+            PrecisionFlag::Bf16 => Some(Precision::Bf16),
         }
     }
 }
