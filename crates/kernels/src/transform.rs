@@ -92,24 +92,39 @@ pub(crate) fn run<S: Simd>(simd: S, segment: &mut TransformSegment<'_, '_>) {
     let stride = component_stride(tiles);
     for tile in 0..tiles {
         let first = segment.pixels.start + tile * TILE_SIDE;
-        // By column, so that the second pass reads whole lines. No closures here: they would not be compiled for the
-        // instruction set, and each of its operations would stay a call.
-        let mut columns = [[zero(simd); TILE_REACH]; TILE_REACH];
-        for (index, row) in segment.rows.iter().enumerate() {
-            if let Some(row) = row {
-                let line = transform_line(simd, tile_row(simd, row, first, segment.factor));
-                for (column, block) in columns.iter_mut().zip(line) {
-                    column[index] = block;
-                }
-            }
-        }
-        for (index, column) in columns.iter().enumerate() {
-            for (row, block) in transform_line(simd, *column).into_iter().enumerate() {
-                let target = &mut segment.output[(row * TILE_REACH + index) * stride + tile];
+        // No closures here: they would not be compiled for the instruction set, and each operation would stay a call.
+        let place = (first, segment.factor);
+        let [a, b, c, d, e, f] = segment.rows;
+        let lines = [
+            row_line(simd, a, place),
+            row_line(simd, b, place),
+            row_line(simd, c, place),
+            row_line(simd, d, place),
+            row_line(simd, e, place),
+            row_line(simd, f, place),
+        ];
+        for column in 0..TILE_REACH {
+            let [a, b, c, d, e, f] = &lines;
+            let line = [a[column], b[column], c[column], d[column], e[column], f[column]];
+            for (row, block) in transform_line(simd, line).into_iter().enumerate() {
+                let target = &mut segment.output[(row * TILE_REACH + column) * stride + tile];
                 // SAFETY: the reference is to sixteen `f32`.
                 unsafe { simd.store(target.0.as_mut_ptr(), block) };
             }
         }
+    }
+}
+
+/// A row of a tile, transformed.
+#[inline(always)]
+fn row_line<S: Simd>(
+    simd: S,
+    row: Option<&[ChannelBlock]>,
+    (first, factor): (usize, usize),
+) -> [S::Block; TILE_REACH] {
+    match row {
+        Some(row) => transform_line(simd, tile_row(simd, row, first, factor)),
+        None => [zero(simd); TILE_REACH],
     }
 }
 

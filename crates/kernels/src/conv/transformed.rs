@@ -13,7 +13,7 @@ use crate::conv::Epilogue;
 use crate::pack::PackedConv;
 use crate::simd::Simd;
 use crate::transform::{
-    COMPONENTS, SEGMENT_TILES, TILE_REACH, TILE_SIDE, component_stride, outputs_of_line, segment_length, zero,
+    COMPONENTS, SEGMENT_TILES, TILE_REACH, TILE_SIDE, component_stride, outputs_of_line, segment_length,
 };
 
 /// Output blocks of a call at most: their sums fill 147 kB of the second-level cache.
@@ -172,24 +172,25 @@ unsafe fn finish_member<S: Simd>(
     let out_block = call.first_out_block + member;
     let bias = call.weights.bias(out_block);
     for tile in 0..call.pixels.div_ceil(TILE_SIDE) {
-        // By row, so that the second pass reads whole lines. No closures here: they would not be compiled for the
-        // instruction set.
-        let mut lines = [[zero(simd); TILE_REACH]; TILE_SIDE];
-        for column in 0..TILE_REACH {
-            let mut line = [zero(simd); TILE_REACH];
-            for (row, block) in line.iter_mut().enumerate() {
-                let component = row * TILE_REACH + column;
-                // SAFETY: the caller promises the sums of every component and tile.
-                *block = unsafe { simd.load(sums.add(component * SEGMENT_TILES + tile).cast()) };
-            }
-            for (line, block) in lines.iter_mut().zip(outputs_of_line(simd, line)) {
-                line[column] = block;
-            }
-        }
+        // No closures here: they would not be compiled for the instruction set.
+        // SAFETY: the caller promises the sums of every component and tile.
+        let columns = unsafe {
+            let sums = sums.add(tile);
+            [
+                column_outputs(simd, sums),
+                column_outputs(simd, sums.add(SEGMENT_TILES)),
+                column_outputs(simd, sums.add(2 * SEGMENT_TILES)),
+                column_outputs(simd, sums.add(3 * SEGMENT_TILES)),
+                column_outputs(simd, sums.add(4 * SEGMENT_TILES)),
+                column_outputs(simd, sums.add(5 * SEGMENT_TILES)),
+            ]
+        };
         let first = tile * TILE_SIDE;
-        for (row, line) in lines.iter().enumerate().take(call.rows) {
+        for row in 0..call.rows {
+            let [a, b, c, d, e, f] = &columns;
+            let line = [a[row], b[row], c[row], d[row], e[row], f[row]];
             let index = member * call.rows + row;
-            for (pixel, sum) in outputs_of_line(simd, *line).into_iter().enumerate() {
+            for (pixel, sum) in outputs_of_line(simd, line).into_iter().enumerate() {
                 if first + pixel < call.pixels {
                     let block =
                         finish_block(simd, &call.epilogue, (out_block, &bias), (index, first + pixel), sum);
@@ -200,4 +201,25 @@ unsafe fn finish_member<S: Simd>(
             }
         }
     }
+}
+
+/// The four outputs of a column's six sums, which lie a row of components apart.
+///
+/// # Safety
+/// - `sums` is valid for reads of a channel block at each multiple of `6 * SEGMENT_TILES` below `36 * SEGMENT_TILES`
+#[inline(always)]
+unsafe fn column_outputs<S: Simd>(simd: S, sums: *const ChannelBlock) -> [S::Block; TILE_SIDE] {
+    const ROW: usize = TILE_REACH * SEGMENT_TILES;
+    // SAFETY: the caller promises the six blocks.
+    let line = unsafe {
+        [
+            simd.load(sums.cast()),
+            simd.load(sums.add(ROW).cast()),
+            simd.load(sums.add(2 * ROW).cast()),
+            simd.load(sums.add(3 * ROW).cast()),
+            simd.load(sums.add(4 * ROW).cast()),
+            simd.load(sums.add(5 * ROW).cast()),
+        ]
+    };
+    outputs_of_line(simd, line)
 }
