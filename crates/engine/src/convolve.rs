@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use esrgan_kernels::{
-    ChannelBlock, ConvSegment, Epilogue, Residual, TILE_REACH, TILE_SIDE, TransformSegment, conv_segment,
-    pair_row, segment_length, segments, transform_segment,
+    ChannelBlock, ConvSegment, Epilogue, Residual, SEGMENT_TILES, TILE_REACH, TILE_SIDE, TransformSegment,
+    conv_segment, pair_row, segment_length, segments, transform_segment,
 };
 use rayon::prelude::*;
 
@@ -66,11 +66,11 @@ pub(crate) struct Convolution<'a> {
     pub(crate) first_row: isize,
 }
 
-/// A segment of a row of tiles: what a thread computes at a time.
+/// A segment of a row of tiles, or a few short rows: what a thread computes at a time.
 struct Share<'r> {
     /// The first of the output rows.
     row: usize,
-    /// Output rows: four, or what is left at the lower edge.
+    /// Output rows: four for each row of tiles, or what is left at the lower edge.
     rows: usize,
     first_block: usize,
     /// Where the pixels lie in the row.
@@ -102,7 +102,8 @@ impl Convolution<'_> {
     fn compute_segment(&self, output: &OutputRows, mut share: Share<'_>) {
         let pixels = share.pixels.clone();
         let length = segment_length(pixels.len());
-        let inputs = self.inputs[share.row / TILE_SIDE].iter().flatten();
+        let tile_rows = share.row / TILE_SIDE..(share.row + share.rows).div_ceil(TILE_SIDE);
+        let inputs = self.inputs[tile_rows].iter().flatten().flatten();
         let inputs: Vec<&[ChannelBlock]> = inputs.map(|row| &row[share.segment..][..length]).collect();
         let blocks = share.first_block..share.first_block + share.parts.len() / share.rows;
         let added = &self.residuals[share.row..share.row + share.rows];
@@ -152,10 +153,13 @@ impl Share<'_> {
     }
 }
 
-/// Cuts rows into segments of tiles and pairs of blocks, those of one pair together: they use the same weights.
+/// Cuts rows into segments of tiles and pairs of blocks, those of one pair together: they use the same weights. Rows that are
+/// short are taken together.
 fn segment_shares<'r>(rows: &'r mut [Row], output: &OutputRows) -> Vec<Share<'r>> {
     let mut shares = Vec::new();
-    for (index, rows) in rows.chunks_mut(TILE_SIDE).enumerate() {
+    let tiles = output.pixels.div_ceil(TILE_SIDE);
+    let together = (SEGMENT_TILES / tiles).clamp(1, rows.len().div_ceil(2 * TILE_SIDE)) * TILE_SIDE;
+    for (index, rows) in rows.chunks_mut(together).enumerate() {
         let count = rows.len();
         // `[row][block]`, of each what is left behind the segments that have been cut off.
         let mut rests: Vec<_> =
@@ -169,7 +173,7 @@ fn segment_shares<'r>(rows: &'r mut [Row], output: &OutputRows) -> Vec<Share<'r>
                 let parts = places
                     .map(|place| rests[place].split_off_mut(..pixels.len() + padding).unwrap_or_default())
                     .collect();
-                let (row, pixels) = (index * TILE_SIDE, pixels.clone());
+                let (row, pixels) = (index * together, pixels.clone());
                 shares.push(Share { row, rows: count, first_block, pixels, segment, parts });
             }
             segment += segment_length(pixels.len());

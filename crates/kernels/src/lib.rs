@@ -28,4 +28,6 @@ pub use conv::{ConvRow, ConvSegment, Epilogue, Residual};
 pub use dispatch::{conv_row, conv_row_bf16, conv_segment, pair_row, transform_segment};
 pub use isa::{Isa, UnknownIsaError};
 pub use pack::{Kernel, PackShapeError, PackedConv, PackedKind};
-pub use transform::{TILE_REACH, TILE_SIDE, TransformSegment, segment_length, segments, transformed_length};
+pub use transform::{
+    SEGMENT_TILES, TILE_REACH, TILE_SIDE, TransformSegment, segment_length, segments, transformed_length,
+};

@@ -27,7 +27,7 @@ pub const TILE_REACH: usize = TILE_SIDE + 2;
 /// Products of a tile.
 pub(crate) const COMPONENTS: usize = TILE_REACH * TILE_REACH;
 /// Tiles of a segment at most.
-pub(crate) const SEGMENT_TILES: usize = 32;
+pub const SEGMENT_TILES: usize = 32;
 
 /// Distance between the components of a segment of `tiles` tiles, in channel blocks: odd, so that the 36 components of a
 /// tile do not fall into the same few sets of the cache.

@@ -22,10 +22,12 @@ pub(crate) const MAX_MEMBERS: usize = 2;
 /// The sums of one output block: `[component][tile]`.
 type Sums = [ChannelBlock; COMPONENTS * SEGMENT_TILES];
 
-/// The centred 3x3 convolution of a segment of a row of tiles, for one or two output blocks.
+/// The centred 3x3 convolution of a segment of a row of tiles, for one or two output blocks; or of several rows of tiles, if
+/// they are short enough to have no more tiles together than a segment may have.
 ///
 /// # Shapes
-/// - `inputs`: one transformed segment for each input block, as [`transform_segment`](crate::transform_segment) made it
+/// - `inputs`: for each row of tiles, one transformed segment for each input block, as
+///   [`transform_segment`](crate::transform_segment) made it
 /// - `outputs`: `rows` rows for each output block from `first_out_block` on, those of one block together; each of `pixels`
 /// - residual rows: as `outputs`
 ///
@@ -41,7 +43,7 @@ pub struct ConvSegment<'a, 'o> {
     pub inputs: &'a [&'a [ChannelBlock]],
     /// Pixels of the segment.
     pub pixels: usize,
-    /// Rows of pixels that exist, at most four.
+    /// Rows of pixels: four for each row of tiles, or fewer for the last.
     pub rows: usize,
     /// What follows the sums.
     pub epilogue: Epilogue<'a>,
@@ -55,11 +57,12 @@ impl ConvSegment<'_, '_> {
         assert!(self.weights.is_over_transformed(), "weights packed for transformed rows");
         let tiles = self.pixels.div_ceil(TILE_SIDE);
         assert!((1..=SEGMENT_TILES).contains(&tiles), "a segment of {} pixels", self.pixels);
-        assert!((1..=TILE_SIDE).contains(&self.rows), "{} rows of a tile", self.rows);
+        let tile_rows = self.rows.div_ceil(TILE_SIDE);
+        assert!((1..=SEGMENT_TILES).contains(&(tile_rows * tiles)), "{} rows of {tiles} tiles", self.rows);
         assert_eq!(
             self.inputs.len(),
-            self.weights.input_block_channels().len(),
-            "a segment for each input block"
+            tile_rows * self.weights.input_block_channels().len(),
+            "a segment for each row of tiles and input block"
         );
         let needed = segment_length(self.pixels);
         assert!(
@@ -69,7 +72,7 @@ impl ConvSegment<'_, '_> {
         let members = self.outputs.len() / self.rows;
         assert!(
             (1..=MAX_MEMBERS).contains(&members) && members * self.rows == self.outputs.len(),
-            "{} output rows for {} rows of a tile",
+            "{} output rows for {} rows",
             self.outputs.len(),
             self.rows
         );
@@ -123,7 +126,7 @@ fn member_sums(sums: *mut ChannelBlock, member: usize) -> *mut ChannelBlock {
     sums.wrapping_add(member * COMPONENTS * SEGMENT_TILES)
 }
 
-/// Computes one component's sums of `G` members, from member `first` on.
+/// Computes one component's sums of `G` members, from member `first` on. Those of a row of tiles follow the last row's.
 #[inline(always)]
 fn multiply_component<S: Simd, const P: usize, const G: usize>(
     simd: S,
@@ -135,33 +138,31 @@ fn multiply_component<S: Simd, const P: usize, const G: usize>(
     let count = call.pixels.div_ceil(TILE_SIDE);
     let weights: [&[ChannelBlock]; G] =
         std::array::from_fn(|member| call.weights.panel(call.first_out_block + first + member, component));
-    let chunk = Chunk {
-        rows: call.inputs,
-        kernel_rows: 1,
-        columns: 1,
-        channels: call.weights.input_block_channels(),
-    };
+    let channels = call.weights.input_block_channels();
     // Groups of nearly equal width: a narrow last one would wait for its own latencies.
     let groups = count.div_ceil(P);
     let (base, wider) = (count / groups, count % groups);
-    let mut at = 0;
-    for group in 0..groups {
-        let width = base + usize::from(group < wider);
-        let x = component * component_stride(count) + at;
-        let sums: [*mut ChannelBlock; G] = std::array::from_fn(|member| {
-            member_sums(sums, first + member).wrapping_add(component * SEGMENT_TILES + at)
-        });
-        // SAFETY: `assert_consistent` saw segments that hold component and tiles, and at most as many tiles and members
-        // as there are sums; `true` has the sums written without being read.
-        unsafe { accumulate_width::<S, P, G>(simd, &chunk, weights, (x, width), sums, true) };
-        at += width;
+    let mut place = component * SEGMENT_TILES;
+    for rows in call.inputs.chunks_exact(channels.len()) {
+        let chunk = Chunk { rows, kernel_rows: 1, columns: 1, channels };
+        let mut x = component * component_stride(count);
+        for group in 0..groups {
+            let width = base + usize::from(group < wider);
+            let sums: [*mut ChannelBlock; G] =
+                std::array::from_fn(|member| member_sums(sums, first + member).wrapping_add(place));
+            // SAFETY: `assert_consistent` saw segments that hold component and tiles, and at most as many tiles and
+            // members as there are sums; `true` has the sums written without being read.
+            unsafe { accumulate_width::<S, P, G>(simd, &chunk, weights, (x, width), sums, true) };
+            x += width;
+            place += width;
+        }
     }
 }
 
 /// Transforms the sums of one member back, and stores its pixels.
 ///
 /// # Safety
-/// - `sums` is valid for reads of the member's sums of all of the segment's tiles
+/// - `sums` is valid for reads of the member's sums of all tiles
 #[inline(always)]
 unsafe fn finish_member<S: Simd>(
     simd: S,
@@ -169,35 +170,48 @@ unsafe fn finish_member<S: Simd>(
     member: usize,
     sums: *const ChannelBlock,
 ) {
+    let tiles = call.pixels.div_ceil(TILE_SIDE);
+    for first_row in (0..call.rows).step_by(TILE_SIDE) {
+        for tile in 0..tiles {
+            // SAFETY: the caller promises the sums of every component and tile.
+            let columns = unsafe {
+                let sums = sums.add(first_row / TILE_SIDE * tiles + tile);
+                [
+                    column_outputs(simd, sums),
+                    column_outputs(simd, sums.add(SEGMENT_TILES)),
+                    column_outputs(simd, sums.add(2 * SEGMENT_TILES)),
+                    column_outputs(simd, sums.add(3 * SEGMENT_TILES)),
+                    column_outputs(simd, sums.add(4 * SEGMENT_TILES)),
+                    column_outputs(simd, sums.add(5 * SEGMENT_TILES)),
+                ]
+            };
+            finish_tile(simd, call, member, (first_row, tile * TILE_SIDE), &columns);
+        }
+    }
+}
+
+/// Stores the pixels of one tile of one member, as far as they exist. No closures here: they would not be compiled for the
+/// instruction set.
+#[inline(always)]
+fn finish_tile<S: Simd>(
+    simd: S,
+    call: &mut ConvSegment<'_, '_>,
+    member: usize,
+    (first_row, first_pixel): (usize, usize),
+    columns: &[[S::Block; TILE_SIDE]; TILE_REACH],
+) {
     let out_block = call.first_out_block + member;
     let bias = call.weights.bias(out_block);
-    for tile in 0..call.pixels.div_ceil(TILE_SIDE) {
-        // No closures here: they would not be compiled for the instruction set.
-        // SAFETY: the caller promises the sums of every component and tile.
-        let columns = unsafe {
-            let sums = sums.add(tile);
-            [
-                column_outputs(simd, sums),
-                column_outputs(simd, sums.add(SEGMENT_TILES)),
-                column_outputs(simd, sums.add(2 * SEGMENT_TILES)),
-                column_outputs(simd, sums.add(3 * SEGMENT_TILES)),
-                column_outputs(simd, sums.add(4 * SEGMENT_TILES)),
-                column_outputs(simd, sums.add(5 * SEGMENT_TILES)),
-            ]
-        };
-        let first = tile * TILE_SIDE;
-        for row in 0..call.rows {
-            let [a, b, c, d, e, f] = &columns;
-            let line = [a[row], b[row], c[row], d[row], e[row], f[row]];
-            let index = member * call.rows + row;
-            for (pixel, sum) in outputs_of_line(simd, line).into_iter().enumerate() {
-                if first + pixel < call.pixels {
-                    let block =
-                        finish_block(simd, &call.epilogue, (out_block, &bias), (index, first + pixel), sum);
-                    let target = &mut call.outputs[index][first + pixel];
-                    // SAFETY: the reference is to sixteen `f32`.
-                    unsafe { simd.store(target.0.as_mut_ptr(), block) };
-                }
+    let [a, b, c, d, e, f] = columns;
+    for row in 0..TILE_SIDE.min(call.rows - first_row) {
+        let line = [a[row], b[row], c[row], d[row], e[row], f[row]];
+        let index = member * call.rows + first_row + row;
+        for (pixel, sum) in outputs_of_line(simd, line).into_iter().enumerate() {
+            let at = first_pixel + pixel;
+            if at < call.pixels {
+                let block = finish_block(simd, &call.epilogue, (out_block, &bias), (index, at), sum);
+                // SAFETY: the reference is to sixteen `f32`.
+                unsafe { simd.store(call.outputs[index][at].0.as_mut_ptr(), block) };
             }
         }
     }
