@@ -1,13 +1,14 @@
 //! Times single rows of a dense block's convolutions: `cargo bench -p esrgan-kernels`.
 //!
 //! Prints, for each instruction set and layer shape, GFLOP/s of the best and of the median of many short runs: where they
-//! differ much, other work was on the machine. Operations are counted as the direct convolution's, so that both ways can
+//! differ much, other work was on the machine. Operations are counted as the direct convolution's, so that all ways can
 //! be compared. What is timed is what the tests hold against the oracle.
 
 use std::time::Instant;
 
 use esrgan_kernels::{
-    ChannelBlock, ConvRow, Epilogue, Isa, Kernel, PackedConv, conv_row, transform_row, transformed_length,
+    ChannelBlock, ConvRow, ConvRowBf16, Epilogue, Isa, Kernel, PackedConv, conv_row, conv_row_bf16, pair_row,
+    paired_blocks_for, transform_row, transformed_length,
 };
 
 /// Runs of each shape.
@@ -21,6 +22,7 @@ fn main() {
             for transformed in [false, true] {
                 time(isa, in_channels, out_channels, pixels, transformed);
             }
+            time_bf16(isa, in_channels, out_channels, pixels);
         }
         let input = vec![ChannelBlock::splat(0.5); 514];
         let mut output = vec![ChannelBlock::ZERO; transformed_length(512)];
@@ -29,7 +31,7 @@ fn main() {
             transform_row(isa, &input, &mut output);
             start.elapsed().as_secs_f64()
         }));
-        println!("{isa:8} transform of 512 pixels, 16 channels: {:.1} µs", seconds.1 * 1e6);
+        println!("{isa:11} transform of 512 pixels, 16 channels: {:.1} µs", seconds.1 * 1e6);
     }
 }
 
@@ -70,10 +72,50 @@ fn time(isa: Isa, in_channels: usize, out_channels: usize, pixels: usize, transf
         start.elapsed().as_secs_f64()
     }));
     assert!(outputs.iter().flatten().all(|block| block.0.iter().all(|lane| lane.is_finite())));
-    let gflop = 2.0 * (in_channels * out_channels * 9 * pixels) as f64 / 1e9;
     let way = if transformed { "transformed" } else { "direct" };
+    report(isa, (in_channels, out_channels, pixels), way, (best, middle));
+}
+
+/// Times the convolution of paired rows to a paired row, as between the layers of a dense block.
+fn time_bf16(isa: Isa, in_channels: usize, out_channels: usize, pixels: usize) {
+    let weights: Vec<f32> =
+        (0..in_channels * out_channels * 9).map(|i| (i % 7) as f32 * 0.01 - 0.03).collect();
+    let packed = PackedConv::new_bf16(Kernel::CENTRED_3X3, &[in_channels], out_channels, &weights, None)
+        .expect("as many weights as the shape says");
+    let floats = vec![ChannelBlock::splat(0.5); pixels + 2];
+    let mut row = vec![ChannelBlock::ZERO; pixels + 2];
+    pair_row(isa, &[&floats, &floats], &mut row);
+    let rows = vec![&row[..]; packed.input_block_channels().len() * 3];
+    let mut outputs = vec![vec![ChannelBlock::ZERO; pixels]; paired_blocks_for(out_channels)];
+    let seconds = median((0..REPEATS).map(|_| {
+        let start = Instant::now();
+        conv_row_bf16(
+            isa,
+            ConvRowBf16 {
+                weights: &packed,
+                first_out_block: 0,
+                inputs: &rows,
+                pixels,
+                out_stride: 1,
+                epilogue: Epilogue::default(),
+                outputs: &mut [],
+                paired_outputs: &mut outputs.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>(),
+            },
+        );
+        start.elapsed().as_secs_f64()
+    }));
+    report(isa, (in_channels, out_channels, pixels), "bf16", seconds);
+}
+
+fn report(
+    isa: Isa,
+    (in_channels, out_channels, pixels): (usize, usize, usize),
+    way: &str,
+    (best, middle): (f64, f64),
+) {
+    let gflop = 2.0 * (in_channels * out_channels * 9 * pixels) as f64 / 1e9;
     println!(
-        "{isa:8} {in_channels:3} -> {out_channels:2} channels, {pixels:4} pixels, {way:11}: best {:6.1}, median {:6.1} GFLOP/s",
+        "{isa:11} {in_channels:3} -> {out_channels:2} channels, {pixels:4} pixels, {way:11}: best {:6.1}, median {:6.1} GFLOP/s",
         gflop / best,
         gflop / middle
     );
