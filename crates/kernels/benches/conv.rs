@@ -7,8 +7,8 @@
 use std::time::Instant;
 
 use esrgan_kernels::{
-    ChannelBlock, ConvRow, ConvSegment, Epilogue, Isa, Kernel, PackedConv, TransformSegment, conv_row,
-    conv_segment, segment_length, transform_segment,
+    ChannelBlock, ConvRow, ConvRowBf16, ConvSegment, Epilogue, Isa, Kernel, PackedConv, TransformSegment,
+    conv_row, conv_row_bf16, conv_segment, pair_row, paired_blocks_for, segment_length, transform_segment,
 };
 
 /// Runs of each shape.
@@ -21,6 +21,7 @@ fn main() {
         for (in_channels, out_channels) in [(64, 32), (128, 32), (192, 64), (64, 3)] {
             direct(isa, in_channels, out_channels);
             transformed(isa, in_channels, out_channels);
+            bf16(isa, in_channels, out_channels);
         }
         transform(isa);
     }
@@ -48,7 +49,7 @@ fn report(
 ) {
     let gflop = 2.0 * (in_channels * out_channels * 9 * PIXELS * rows) as f64 / 1e9;
     println!(
-        "{isa:8} {in_channels:3} -> {out_channels:2} channels, {what:11}: best {:6.1}, median {:6.1} GFLOP/s",
+        "{isa:11} {in_channels:3} -> {out_channels:2} channels, {what:11}: best {:6.1}, median {:6.1} GFLOP/s",
         gflop / seconds.0,
         gflop / seconds.1
     );
@@ -108,6 +109,33 @@ fn transformed(isa: Isa, in_channels: usize, out_channels: usize) {
     report(isa, "transformed", (in_channels, out_channels), 4, seconds);
 }
 
+/// One row of pixels, in bf16.
+fn bf16(isa: Isa, in_channels: usize, out_channels: usize) {
+    let weights = weights(in_channels, out_channels);
+    let packed = PackedConv::new_bf16(Kernel::CENTRED_3X3, &[in_channels], out_channels, &weights, None)
+        .expect("as many weights as the shape says");
+    let floats = vec![ChannelBlock::splat(0.5); PIXELS + 2];
+    let mut row = vec![ChannelBlock::ZERO; PIXELS + 2];
+    pair_row(isa, &[&floats, &floats], &mut row);
+    let rows = vec![&row[..]; packed.input_block_channels().len() * 3];
+    let mut outputs = vec![vec![ChannelBlock::ZERO; PIXELS]; paired_blocks_for(out_channels)];
+    let seconds = times(|| {
+        let mut outputs: Vec<&mut [ChannelBlock]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
+        let row = ConvRowBf16 {
+            weights: &packed,
+            first_out_block: 0,
+            inputs: &rows,
+            pixels: PIXELS,
+            out_stride: 1,
+            epilogue: Epilogue::default(),
+            outputs: &mut [],
+            paired_outputs: &mut outputs,
+        };
+        conv_row_bf16(isa, row);
+    });
+    report(isa, "bf16", (in_channels, out_channels), 1, seconds);
+}
+
 /// The transform of a segment.
 fn transform(isa: Isa) {
     let row = vec![ChannelBlock::splat(0.5); PIXELS + 2];
@@ -117,5 +145,5 @@ fn transform(isa: Isa) {
             TransformSegment { rows: [Some(&row[..]); 6], factor: 1, pixels: 0..PIXELS, output: &mut output };
         transform_segment(isa, segment);
     });
-    println!("{isa:8} transform of {PIXELS} x 4 pixels, 16 channels: {:.1} µs", seconds.1 * 1e6);
+    println!("{isa:11} transform of {PIXELS} x 4 pixels, 16 channels: {:.1} µs", seconds.1 * 1e6);
 }

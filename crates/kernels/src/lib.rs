@@ -5,7 +5,8 @@
 //!
 //! Activations are rows of *channel blocks*: sixteen channels of one pixel lie together ([`ChannelBlock`]), the pixels of
 //! a row follow each other, the blocks of a pixel lie in separate rows ("nChw16c" in the literature: Georganas et al.,
-//! "Anatomy of High-Performance Deep Learning Convolutions on SIMD Architectures", SC 2018).
+//! "Anatomy of High-Performance Deep Learning Convolutions on SIMD Architectures", SC 2018). Convolutions in bf16 read
+//! *paired rows*, whose blocks hold 32 channels (see [`ConvRowBf16`]).
 
 mod bf16;
 mod block;

@@ -49,6 +49,10 @@ pub const fn paired_blocks_for(channels: usize) -> usize {
 ///
 /// Of `outputs` and `paired_outputs`, at least one has rows; where both have, they are of the same output blocks.
 ///
+/// # Layout
+/// A paired row is `[pixels]` [`ChannelBlock`]s used as plain memory: a block holds 32 channels of a pixel as bf16, lane
+/// `i`'s low half being channel `2 * i`, its high half channel `2 * i + 1`; [`pair_row`](crate::pair_row) makes one.
+///
 /// # Values
 /// Lanes of the inputs beyond the last channel hold zero. Otherwise any; NaN and infinity pass through to the output.
 #[derive(Debug)]

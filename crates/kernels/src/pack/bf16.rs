@@ -71,16 +71,14 @@ impl PackedConv {
         };
         let mut packed = Vec::with_capacity(blocks_for(out_channels) * in_channels.div_ceil(2) * taps);
         for first in (0..out_channels).step_by(CHANNELS_PER_BLOCK) {
-            for block in input_blocks(inputs, CHANNELS_PER_PAIRED_BLOCK) {
-                for tap in 0..taps {
-                    packed.extend(block.clone().step_by(2).map(|input| {
-                        lanes(|lane| {
-                            let has_second = input + 1 < block.end;
-                            let second = if has_second { weight(first + lane, input + 1, tap) } else { 0 };
-                            f32::from_bits(weight(first + lane, input, tap) | second << 16)
-                        })
-                    }));
-                }
+            let blocks = input_blocks(inputs, CHANNELS_PER_PAIRED_BLOCK);
+            for (block, tap) in blocks.iter().flat_map(|block| (0..taps).map(move |tap| (block, tap))) {
+                let pair = |out: usize, input: usize| {
+                    let second = if input + 1 < block.end { weight(out, input + 1, tap) } else { 0 };
+                    f32::from_bits(weight(out, input, tap) | second << 16)
+                };
+                let inputs = block.clone().step_by(2);
+                packed.extend(inputs.map(|input| lanes(|lane| pair(first + lane, input))));
             }
         }
         Self::with_weights((PackedKind::Bf16, kernel), inputs, out_channels, (packed, biases))
