@@ -1,6 +1,6 @@
 //! From a checked model to a graph of packed layers.
 
-use esrgan_kernels::{ChannelBlock, Kernel, PackedConv};
+use esrgan_kernels::{Arena, ChannelBlock, Kernel, PackedConv};
 use esrgan_weights::{Activation, Family, Model, ModelSpec};
 use rayon::prelude::*;
 
@@ -155,7 +155,11 @@ impl Builder<'_> {
     /// Packs all layers, each on a thread of the current pool.
     fn pack(&mut self) -> Result<(), EngineError> {
         let unpacked = std::mem::take(&mut self.unpacked);
-        let packed: Result<Vec<_>, _> = unpacked.par_iter().map(|layer| self.packed(layer)).collect();
+        let over_tiles = unpacked.iter().filter(|layer| self.is_over_transformed(layer));
+        let blocks =
+            over_tiles.map(|layer| PackedConv::blocks_over_transformed(&layer.inputs, layer.out_channels));
+        let arena = Arena::new(blocks.sum());
+        let packed: Result<Vec<_>, _> = unpacked.par_iter().map(|layer| self.packed(layer, &arena)).collect();
         for (unpacked, packed) in unpacked.iter().zip(packed?) {
             if let Stage::Convolution { layer, .. } = &mut self.graph.stages[unpacked.stage] {
                 layer.phases = packed;
@@ -164,8 +168,12 @@ impl Builder<'_> {
         Ok(())
     }
 
+    fn is_over_transformed(&self, layer: &Unpacked) -> bool {
+        self.precision == Precision::F32 && !is_pointwise(&layer.name)
+    }
+
     /// A layer's phases.
-    fn packed(&self, layer: &Unpacked) -> Result<Vec<PackedConv>, EngineError> {
+    fn packed(&self, layer: &Unpacked, arena: &Arena) -> Result<Vec<PackedConv>, EngineError> {
         let Unpacked { name, factor, inputs, out_channels, .. } = layer;
         let weights = self.tensor(&format!("{name}.weight"))?;
         let is_pointwise = is_pointwise(name);
@@ -177,8 +185,10 @@ impl Builder<'_> {
             Precision::F32 if is_pointwise => {
                 PackedConv::new(kernel, inputs, *out_channels, &weights, biases).map(|packed| vec![packed])
             }
-            Precision::F32 => PackedConv::new_over_transformed(inputs, *out_channels, &weights, biases)
-                .map(|packed| vec![packed]),
+            Precision::F32 => {
+                PackedConv::new_over_transformed(arena, inputs, *out_channels, &weights, biases)
+                    .map(|packed| vec![packed])
+            }
             Precision::Bf16 if *factor == 1 => {
                 PackedConv::new_bf16(kernel, inputs, *out_channels, &weights, biases)
                     .map(|packed| vec![packed])

@@ -7,8 +7,9 @@
 use std::time::Instant;
 
 use esrgan_kernels::{
-    ChannelBlock, ConvRow, ConvRowBf16, ConvSegment, Epilogue, Isa, Kernel, PackedConv, TransformSegment,
-    conv_row, conv_row_bf16, conv_segment, pair_row, paired_blocks_for, segment_length, transform_segment,
+    Arena, ChannelBlock, ConvRow, ConvRowBf16, ConvSegment, Epilogue, Isa, Kernel, PackedConv,
+    TransformSegment, conv_row, conv_row_bf16, conv_segment, pair_row, paired_blocks_for, segment_length,
+    transform_segment,
 };
 
 /// Runs of each shape.
@@ -85,8 +86,9 @@ fn direct(isa: Isa, in_channels: usize, out_channels: usize) {
 
 /// One row of tiles: four rows of pixels.
 fn transformed(isa: Isa, in_channels: usize, out_channels: usize) {
+    let arena = Arena::new(PackedConv::blocks_over_transformed(&[in_channels], out_channels));
     let weights = weights(in_channels, out_channels);
-    let packed = PackedConv::new_over_transformed(&[in_channels], out_channels, &weights, None)
+    let packed = PackedConv::new_over_transformed(&arena, &[in_channels], out_channels, &weights, None)
         .expect("as many weights as the shape says");
     let input = vec![ChannelBlock::splat(0.5); segment_length(PIXELS)];
     let inputs = vec![&input[..]; packed.input_block_channels().len()];

@@ -8,6 +8,7 @@
 //! "Anatomy of High-Performance Deep Learning Convolutions on SIMD Architectures", SC 2018). Convolutions in bf16 read
 //! *paired rows*, whose blocks hold 32 channels (see [`ConvRowBf16`]).
 
+mod arena;
 mod bf16;
 mod block;
 mod conv;
@@ -23,6 +24,7 @@ mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
+pub use arena::Arena;
 pub use bf16::{CHANNELS_PER_PAIRED_BLOCK, ConvRowBf16, paired_blocks_for};
 pub use block::{CHANNELS_PER_BLOCK, ChannelBlock, blocks_for};
 pub use conv::{ConvRow, ConvSegment, Epilogue, Residual};

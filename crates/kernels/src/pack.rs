@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::arena::{Arena, Blocks, Writer};
 use crate::bf16::CHANNELS_PER_PAIRED_BLOCK;
 use crate::block::{CHANNELS_PER_BLOCK, ChannelBlock, blocks_for};
 use crate::transform::{COMPONENTS, transform_filters};
@@ -72,7 +73,7 @@ pub struct PackedConv {
     kernel: Kernel,
     out_channels: usize,
     input_block_channels: Vec<usize>,
-    weights: Vec<ChannelBlock>,
+    weights: Blocks,
     biases: Vec<ChannelBlock>,
 }
 
@@ -96,7 +97,12 @@ impl PackedConv {
         Self::pack(kernel, inputs, out_channels, weights, biases)
     }
 
-    /// Packs a centred 3x3 convolution over what [`transform_segment`](crate::transform_segment) has made.
+    /// Channel blocks that [`PackedConv::new_over_transformed`] takes of its arena.
+    pub fn blocks_over_transformed(inputs: &[usize], out_channels: usize) -> usize {
+        blocks_for(out_channels) * COMPONENTS * inputs.iter().sum::<usize>()
+    }
+
+    /// Packs a centred 3x3 convolution over what [`transform_segment`](crate::transform_segment) has made, into an arena.
     ///
     /// # Shapes
     /// As for [`PackedConv::new`] with a 3x3 kernel.
@@ -106,7 +112,11 @@ impl PackedConv {
     ///
     /// # Errors
     /// [`PackShapeError`] where the number of values is another.
+    ///
+    /// # Panics
+    /// Where the arena has less left than [`PackedConv::blocks_over_transformed`].
     pub fn new_over_transformed(
+        arena: &Arena,
         inputs: &[usize],
         out_channels: usize,
         weights: &[f32],
@@ -114,7 +124,7 @@ impl PackedConv {
     ) -> Result<Self, PackShapeError> {
         let in_channels: usize = inputs.iter().sum();
         check("weights", out_channels * in_channels * 9, weights.len())?;
-        let mut packed = Vec::with_capacity(blocks_for(out_channels) * COMPONENTS * in_channels);
+        let mut packed = arena.take(Self::blocks_over_transformed(inputs, out_channels));
         // For one output block: `[in][component]`.
         let mut filters = Vec::with_capacity(in_channels);
         for first in (0..out_channels).step_by(CHANNELS_PER_BLOCK) {
@@ -154,7 +164,8 @@ impl PackedConv {
         let weight = |out: usize, input: usize, tap: usize| {
             if out < out_channels { weights[(out * in_channels + input) * taps + tap] } else { 0.0 }
         };
-        let mut packed = Vec::with_capacity(blocks_for(out_channels) * in_channels * taps);
+        let blocks = blocks_for(out_channels) * in_channels * taps;
+        let mut packed = Arena::new(blocks).take(blocks);
         for first in (0..out_channels).step_by(CHANNELS_PER_BLOCK) {
             for block in input_blocks(inputs, CHANNELS_PER_BLOCK) {
                 for tap in 0..taps {
@@ -170,7 +181,7 @@ impl PackedConv {
         (kind, kernel): (PackedKind, Kernel),
         inputs: &[usize],
         out_channels: usize,
-        (weights, biases): (Vec<ChannelBlock>, Option<&[f32]>),
+        (weights, biases): (Writer, Option<&[f32]>),
     ) -> Result<Self, PackShapeError> {
         let most = if kind == PackedKind::Bf16 { CHANNELS_PER_PAIRED_BLOCK } else { CHANNELS_PER_BLOCK };
         Ok(Self {
@@ -178,7 +189,7 @@ impl PackedConv {
             kernel,
             out_channels,
             input_block_channels: input_blocks(inputs, most).iter().map(std::ops::Range::len).collect(),
-            weights,
+            weights: weights.finish(),
             biases: bias_blocks(out_channels, biases)?,
         })
     }

@@ -55,27 +55,50 @@ fn load_any(path: &Path, options: &LoadOptions) -> Result<Model, WeightsError> {
     if let Some((param, bin)) = ncnn_pair(path)? {
         let text = read_file(&param, limits.max_header_bytes)?;
         // Nothing in a graph's files repeats elements, so their size bounds that of the tensors.
-        let weights = read_file(&bin, limits.max_file_bytes.min(limits.max_total_bytes))?;
-        let (spec, tensors) = ncnn::read(&text, &weights)?;
-        let contents = graph_contents(spec, tensors, Format::Ncnn, options)?;
-        return model(path, &weights, contents);
+        let weights = Arc::new(read_file(&bin, limits.max_file_bytes.min(limits.max_total_bytes))?);
+        return while_hashing(path, &weights, || {
+            let (spec, tensors) = ncnn::read(&text, &weights)?;
+            graph_contents(spec, tensors, Format::Ncnn, options)
+        });
     }
     let bytes = Arc::new(read_file(path, limits.max_file_bytes)?);
-    let contents = if pth::is_archive(&bytes) || pth::is_pickle(&bytes) {
-        named_contents(pth::read(&bytes, limits)?, Format::Pth, options)?
-    } else if safetensors::is_safetensors(&bytes) {
-        named_contents(safetensors::read(&bytes, limits)?, Format::Safetensors, options)?
-    } else if is_onnx(&bytes) {
+    while_hashing(path, &bytes, || contents(&bytes, options))
+}
+
+/// What a file of any format but ncnn's holds.
+fn contents(bytes: &Arc<Vec<u8>>, options: &LoadOptions) -> Result<Contents, WeightsError> {
+    let limits = &options.limits;
+    if pth::is_archive(bytes) || pth::is_pickle(bytes) {
+        named_contents(pth::read(bytes, limits)?, Format::Pth, options)
+    } else if safetensors::is_safetensors(bytes) {
+        named_contents(safetensors::read(bytes, limits)?, Format::Safetensors, options)
+    } else if is_onnx(bytes) {
         if bytes.len() as u64 > limits.max_total_bytes {
             let (limit, found) = (limits.max_total_bytes, bytes.len() as u64);
             return Err(WeightsError::Limit { item: "bytes of all tensors".to_owned(), limit, found });
         }
-        let (spec, tensors) = onnx::read(&bytes)?;
-        graph_contents(spec, tensors, Format::Onnx, options)?
+        let (spec, tensors) = onnx::read(bytes)?;
+        graph_contents(spec, tensors, Format::Onnx, options)
     } else {
-        return Err(WeightsError::UnknownFormat { found: beginning(&bytes) });
-    };
-    model(path, &bytes, contents)
+        Err(WeightsError::UnknownFormat { found: beginning(bytes) })
+    }
+}
+
+/// Reads the contents, and hashes the file meanwhile: 33 MB take as long to hash as to read.
+fn while_hashing(
+    path: &Path,
+    bytes: &[u8],
+    contents: impl FnOnce() -> Result<Contents, WeightsError>,
+) -> Result<Model, WeightsError> {
+    let (contents, sha256) = std::thread::scope(|scope| {
+        let hashing = scope.spawn(|| hexadecimal(&Sha256::digest(bytes)));
+        (contents(), hashing.join().expect("hashing does not fail"))
+    });
+    model(path, sha256, contents?)
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// An ONNX file begins with its format's version, field 1 as a small number.
@@ -204,9 +227,7 @@ fn with_only_upsampling(spec: &ModelSpec, factor: usize) -> Result<ModelSpec, We
     ModelSpec::new(parts)
 }
 
-fn model(path: &Path, bytes: &[u8], contents: Contents) -> Result<Model, WeightsError> {
-    let digest = Sha256::digest(bytes);
-    let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+fn model(path: &Path, sha256: String, contents: Contents) -> Result<Model, WeightsError> {
     let first = contents.weights.iter().next().map(|(_, tensor)| tensor.dtype);
     let origin = Origin {
         path: Some(path.to_owned()),

@@ -4,7 +4,7 @@
 use super::tests::{Values, blocked};
 use super::*;
 use crate::{
-    Isa, TILE_REACH, TILE_SIDE, TransformSegment, blocks_for, conv_segment, segment_length, segments,
+    Arena, Isa, TILE_REACH, TILE_SIDE, TransformSegment, blocks_for, conv_segment, segment_length, segments,
     transform_segment, transformed_length,
 };
 
@@ -238,11 +238,21 @@ fn transformed(isa: Isa, case: &Case, rows: &[Vec<Vec<ChannelBlock>>], y: usize)
         .collect()
 }
 
+fn arena(case: &Case) -> Arena {
+    Arena::new(PackedConv::blocks_over_transformed(&case.inputs, case.out_channels))
+}
+
 /// The output, `[row][block][pixel]`, two poisoned pixels behind each row.
 fn run(isa: Isa, case: &Case, data: &Data, members: usize) -> Vec<Vec<Vec<ChannelBlock>>> {
     let biases = case.biased.then_some(&data.biases[..]);
-    let packed =
-        PackedConv::new_over_transformed(&case.inputs, case.out_channels, &data.weights, biases).unwrap();
+    let packed = PackedConv::new_over_transformed(
+        &arena(case),
+        &case.inputs,
+        case.out_channels,
+        &data.weights,
+        biases,
+    )
+    .unwrap();
     let rows = rows(case, data);
     let slopes: Vec<ChannelBlock> =
         blocked(&data.slopes.iter().map(std::slice::from_ref).collect::<Vec<_>>(), 0).concat();
@@ -402,7 +412,7 @@ fn segments_cover_a_row_in_whole_tiles() {
 #[test]
 #[should_panic(expected = "an input segment is shorter than 36 blocks")]
 fn short_segments_are_refused_before_anything_is_read() {
-    let packed = PackedConv::new_over_transformed(&[1], 1, &[0.0; 9], None).unwrap();
+    let packed = PackedConv::new_over_transformed(&Arena::new(36), &[1], 1, &[0.0; 9], None).unwrap();
     let segment = [ChannelBlock::ZERO; 35];
     conv_segment(
         Isa::Portable,

@@ -1,6 +1,7 @@
 //! Weights of bf16 convolutions, two input channels to an entry.
 
 use super::{Kernel, PackShapeError, PackedConv, PackedKind, check, fold_phase, input_blocks, lanes};
+use crate::arena::Arena;
 use crate::bf16::{CHANNELS_PER_PAIRED_BLOCK, round_f64};
 use crate::block::{CHANNELS_PER_BLOCK, blocks_for};
 
@@ -69,7 +70,9 @@ impl PackedConv {
             let index = (out * in_channels + input) * taps + tap;
             if out < out_channels { u32::from(round_f64(weights[index].into())) } else { 0 }
         };
-        let mut packed = Vec::with_capacity(blocks_for(out_channels) * in_channels.div_ceil(2) * taps);
+        let pairs: usize = inputs.iter().map(|channels| channels.div_ceil(2)).sum();
+        let blocks = blocks_for(out_channels) * pairs * taps;
+        let mut packed = Arena::new(blocks).take(blocks);
         for first in (0..out_channels).step_by(CHANNELS_PER_BLOCK) {
             let blocks = input_blocks(inputs, CHANNELS_PER_PAIRED_BLOCK);
             for (block, tap) in blocks.iter().flat_map(|block| (0..taps).map(move |tap| (block, tap))) {

@@ -1,5 +1,7 @@
 //! The `.bin` file beside a `.param` file: weights in graph order, nothing between them but their tags.
 
+use std::sync::Arc;
+
 use crate::graph::{Site, foreign, malformed};
 use crate::{DType, Tensor, WeightsError};
 
@@ -10,12 +12,12 @@ const TAG_F32: u32 = 0;
 
 /// Reads tensors one after the other.
 pub(super) struct BinReader<'a> {
-    bytes: &'a [u8],
+    bytes: &'a Arc<Vec<u8>>,
     offset: usize,
 }
 
 impl<'a> BinReader<'a> {
-    pub fn new(bytes: &'a [u8]) -> Self {
+    pub fn new(bytes: &'a Arc<Vec<u8>>) -> Self {
         Self { bytes, offset: 0 }
     }
 
@@ -57,8 +59,9 @@ impl<'a> BinReader<'a> {
             .iter()
             .try_fold(element_bytes, |product: usize, &side| product.checked_mul(side))
             .unwrap_or(usize::MAX);
-        let bytes = self.take(site, length)?;
-        Tensor::new(shape.to_vec(), dtype, bytes.to_vec())
+        let start = self.offset;
+        self.take(site, length)?;
+        Tensor::from_shared(shape.to_vec(), dtype, Arc::clone(self.bytes), start..self.offset)
     }
 
     fn take(&mut self, site: &Site, length: usize) -> Result<&'a [u8], WeightsError> {

@@ -10,16 +10,19 @@ mod param;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use crate::graph::{build, recognise};
 use crate::{ModelSpec, WeightMap, WeightsError};
 
 pub(crate) use emit::NcnnFiles;
 
-/// Reads a network from the bytes of its two files. Tensors keep their types: f16 or f32 weights, f32 biases.
+/// Reads a network from the bytes of its two files, of which tensors share the second. They keep their types: f16 or f32
+/// weights, f32 biases.
 ///
 /// # Errors
 /// Where a file is not what its format says, or the graph is of another family; the message names the first such layer.
-pub(crate) fn read(param: &[u8], bin: &[u8]) -> Result<(ModelSpec, WeightMap), WeightsError> {
+pub(crate) fn read(param: &[u8], bin: &Arc<Vec<u8>>) -> Result<(ModelSpec, WeightMap), WeightsError> {
     let layers = param::parse(param)?;
     let mut reader = bin::BinReader::new(bin);
     let graph = lower::lower(&layers, &mut reader)?;
