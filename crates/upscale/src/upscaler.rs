@@ -106,7 +106,8 @@ impl Upscaler {
     /// [`UpscaleError::Weights`] for the model, [`UpscaleError::Start`] for threads and instruction sets,
     /// [`UpscaleError::Channels`] for a model that is not for pictures.
     pub fn load(path: &Path, options: &ModelOptions) -> Result<Self, UpscaleError> {
-        let load_options = LoadOptions { limits: options.limits.clone(), scale: options.model_scale };
+        let load_options =
+            LoadOptions { limits: options.limits.clone(), scale: options.model_scale, hash: false };
         Self::new(load(path, &load_options)?, options)
     }
 

@@ -18,16 +18,28 @@ use crate::state::StateDict;
 use crate::text::shown_bytes;
 use crate::{ncnn, onnx, pth, safetensors};
 
+/// Files that are read on several threads.
+#[cfg(unix)]
+const LARGE_FILE_BYTES: u64 = 8 << 20;
+
 /// The first word of ncnn's `.param` files.
 const NCNN_MAGIC: &[u8] = b"7767517";
 
 /// How a file is read.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct LoadOptions {
     /// How much of it is believed.
     pub limits: Limits,
     /// The scale, where the file does not say whether it is 2 or 3.
     pub scale: Option<usize>,
+    /// Whether the file's hash is wanted in [`Origin::sha256`]: it takes as long as reading a file that is in memory.
+    pub hash: bool,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self { limits: Limits::default(), scale: None, hash: true }
+    }
 }
 
 /// Reads a model: `.pth` (either container), `.safetensors`, ncnn (either of its two files), ONNX.
@@ -56,13 +68,13 @@ fn load_any(path: &Path, options: &LoadOptions) -> Result<Model, WeightsError> {
         let text = read_file(&param, limits.max_header_bytes)?;
         // Nothing in a graph's files repeats elements, so their size bounds that of the tensors.
         let weights = Arc::new(read_file(&bin, limits.max_file_bytes.min(limits.max_total_bytes))?);
-        return while_hashing(path, &weights, || {
+        return while_hashing(path, (&weights, options), || {
             let (spec, tensors) = ncnn::read(&text, &weights)?;
             graph_contents(spec, tensors, Format::Ncnn, options)
         });
     }
     let bytes = Arc::new(read_file(path, limits.max_file_bytes)?);
-    while_hashing(path, &bytes, || contents(&bytes, options))
+    while_hashing(path, (&bytes, options), || contents(&bytes, options))
 }
 
 /// What a file of any format but ncnn's holds.
@@ -84,15 +96,16 @@ fn contents(bytes: &Arc<Vec<u8>>, options: &LoadOptions) -> Result<Contents, Wei
     }
 }
 
-/// Reads the contents, and hashes the file meanwhile: 33 MB take as long to hash as to read.
+/// Reads the contents, and hashes the file meanwhile, if that is wanted.
 fn while_hashing(
     path: &Path,
-    bytes: &[u8],
+    (bytes, options): (&[u8], &LoadOptions),
     contents: impl FnOnce() -> Result<Contents, WeightsError>,
 ) -> Result<Model, WeightsError> {
     let (contents, sha256) = std::thread::scope(|scope| {
-        let hashing = scope.spawn(|| hexadecimal(&Sha256::digest(bytes)));
-        (contents(), hashing.join().expect("hashing does not fail"))
+        let hashing = options.hash.then(|| scope.spawn(|| hexadecimal(&Sha256::digest(bytes))));
+        let contents = contents();
+        (contents, hashing.map(|hashing| hashing.join().expect("hashing does not fail")).unwrap_or_default())
     });
     model(path, sha256, contents?)
 }
@@ -154,8 +167,31 @@ fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>, WeightsError> {
         let item = "the file".to_owned();
         WeightsError::OutOfMemory { item, bytes: length }.in_file(path)
     })?;
+    #[cfg(unix)]
+    if length >= LARGE_FILE_BYTES {
+        drop(bytes);
+        // Fresh memory from the system, which holds zeros without being written.
+        let mut bytes = vec![0; length as usize];
+        read_in_parts(&file, &mut bytes).map_err(|source| io_error("read", path, source))?;
+        return Ok(bytes);
+    }
     file.take(length).read_to_end(&mut bytes).map_err(|source| io_error("read", path, source))?;
     Ok(bytes)
+}
+
+/// Reads a file of the buffer's length, a part on each of a few threads: what takes the time is the system handing out memory.
+#[cfg(unix)]
+fn read_in_parts(file: &File, bytes: &mut [u8]) -> std::io::Result<()> {
+    use std::os::unix::fs::FileExt;
+    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get().min(4));
+    let length = bytes.len().div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        let parts = bytes.chunks_mut(length).enumerate();
+        let readers =
+            parts.map(|(part, bytes)| scope.spawn(move || file.read_exact_at(bytes, (part * length) as u64)));
+        let readers: Vec<_> = readers.collect();
+        readers.into_iter().try_for_each(|reader| reader.join().expect("reading does not panic"))
+    })
 }
 
 /// The network that named tensors are.

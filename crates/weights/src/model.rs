@@ -92,7 +92,8 @@ pub struct Origin {
     pub dtype: DType,
     /// Elements of all tensors.
     pub parameters: u64,
-    /// The file's SHA-256 in hexadecimal digits (of ncnn's pair, the `.bin`'s); empty for a model made in memory.
+    /// The file's SHA-256 in hexadecimal digits (of ncnn's pair, the `.bin`'s); empty for a model made in memory, and
+    /// where `LoadOptions` asked for none.
     pub sha256: String,
     /// What the user should know about the reading.
     pub notices: Vec<Notice>,
