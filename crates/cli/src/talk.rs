@@ -37,6 +37,11 @@ pub(crate) fn data(line: impl std::fmt::Display) -> anyhow::Result<()> {
         .map_err(|error| anyhow::anyhow!("stdout: {error}"))
 }
 
+/// Says which of several steps begins.
+pub(crate) fn step(number: usize, of: usize, what: &str) {
+    eprintln!("{number} of {of}: {what}");
+}
+
 /// Says what a user should know of a file.
 pub(crate) fn notices(about: &std::path::Path, notices: &[Notice]) {
     for notice in notices {

@@ -1,9 +1,10 @@
 //! The threads, and the runs that they do.
 
 use std::sync::Mutex;
+use std::time::Instant;
 
 use esrgan_core::Plane;
-use esrgan_kernels::Isa;
+use esrgan_kernels::{Isa, multiply_add_in_registers, multiply_add_in_registers_bf16};
 use esrgan_weights::Model;
 
 use crate::error::EngineError;
@@ -69,6 +70,24 @@ impl Engine {
             _ if self.isa.has_native_bf16() => Precision::Bf16,
             _ => Precision::F32,
         }
+    }
+
+    /// The most operations of a precision that the engine's threads can do in a second, by a loop in registers: what a run is
+    /// measured against. The best of a few short measurements; takes about half a second.
+    pub fn ceiling_flop_per_second(&self, precision: Precision) -> f64 {
+        const MEASUREMENTS: usize = 5;
+        const ROUNDS: u64 = 2_000_000;
+        let isa = self.isa_for(precision);
+        let work = || match precision {
+            Precision::F32 => multiply_add_in_registers(isa, ROUNDS),
+            Precision::Bf16 => multiply_add_in_registers_bf16(isa, ROUNDS),
+        };
+        let measured = (0..MEASUREMENTS).map(|_| {
+            let start = Instant::now();
+            let flop: u64 = self.threads.broadcast(|_| work()).into_iter().sum();
+            flop as f64 / start.elapsed().as_secs_f64()
+        });
+        measured.fold(0.0, f64::max)
     }
 
     /// Packs a model on the engine's threads.

@@ -129,3 +129,66 @@ pub fn transform_segment(isa: Isa, mut call: TransformSegment<'_, '_>) {
         other => unreachable!("{other} kernels are not built for this architecture"),
     }
 }
+
+/// Multiplies and adds `f32` in registers for `rounds` rounds, and tells how many operations that were: with a clock, the
+/// ceiling that kernels of the set are measured against.
+///
+/// # Panics
+/// Where `isa` is not available here.
+pub fn multiply_add_in_registers(isa: Isa, rounds: u64) -> u64 {
+    let (flop, sums) = match isa.for_f32() {
+        Isa::Portable => portable::ceiling(rounds),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => Avx2::new().expect("AVX2 was detected").ceiling(rounds),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => Avx512::new().expect("AVX-512 was detected").ceiling(rounds),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => Neon::new().expect("NEON was detected").ceiling(rounds),
+        #[cfg(not(all(target_arch = "x86_64", target_arch = "aarch64")))]
+        other => unreachable!("{other} kernels are not built for this architecture"),
+    };
+    std::hint::black_box(sums);
+    flop
+}
+
+/// As [`multiply_add_in_registers`], of products of bf16; where the set has no instructions for them, of `f32`.
+///
+/// # Panics
+/// Where `isa` is not available here.
+pub fn multiply_add_in_registers_bf16(isa: Isa, rounds: u64) -> u64 {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Bf16 => {
+            let (flop, sums) = Avx512Bf16::new().expect("AVX-512 BF16 was detected").ceiling_bf16(rounds);
+            std::hint::black_box(sums);
+            flop
+        }
+        #[cfg(target_arch = "x86_64")]
+        Isa::Amx => Amx::new().expect("AMX was detected").ceiling_bf16(rounds),
+        other => multiply_add_in_registers(other, rounds),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every sum becomes two: half of it and one.
+    #[test]
+    fn ceilings_do_the_operations_that_they_count() {
+        assert_eq!(portable::ceiling(100), (100 * 3 * 32, crate::ChannelBlock::splat(2.0 * 3.0)));
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+            let flop = multiply_add_in_registers(isa, 100);
+            assert!(flop > 0 && flop.is_multiple_of(100 * 32), "{isa}: {flop}");
+            assert_eq!(multiply_add_in_registers(isa, 200), 2 * flop, "{isa}");
+            assert_eq!(
+                2 * multiply_add_in_registers_bf16(isa, 100),
+                multiply_add_in_registers_bf16(isa, 200)
+            );
+        }
+        #[cfg(target_arch = "x86_64")]
+        if let Some(avx2) = Avx2::new() {
+            assert_eq!(avx2.ceiling(100), (100 * 6 * 32, crate::ChannelBlock::splat(2.0 * 6.0)));
+        }
+    }
+}

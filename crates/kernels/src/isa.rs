@@ -10,13 +10,13 @@ use std::sync::OnceLock;
 
 #[cfg(target_arch = "x86_64")]
 use crate::{
-    ChannelBlock,
     bf16::{self, ConvRowBf16},
     x86_64::amx::Tiles,
 };
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use crate::{
+    ChannelBlock, ceiling,
     conv::{ConvRow, ConvSegment, tile, transformed},
     transform::{self, TransformSegment},
 };
@@ -167,6 +167,16 @@ macro_rules! token {
                 unsafe { enabled(self, call) }
             }
 
+            /// Multiplies and adds in registers alone.
+            pub(crate) fn ceiling(self, rounds: u64) -> (u64, ChannelBlock) {
+                #[target_feature($(enable = $feature),+)]
+                fn enabled(token: $name, rounds: u64) -> (u64, ChannelBlock) {
+                    ceiling::run::<$name, { $positions * $blocks }>(token, rounds)
+                }
+                // SAFETY: the token proves the features.
+                unsafe { enabled(self, rounds) }
+            }
+
             /// Transforms a segment.
             pub(crate) fn transform_segment(self, segment: &mut TransformSegment<'_, '_>) {
                 #[target_feature($(enable = $feature),+)]
@@ -226,6 +236,16 @@ macro_rules! bf16_tokens {
                 unsafe { enabled(self, row) }
             }
 
+            /// Multiplies and adds in registers alone.
+            pub(crate) fn ceiling_bf16(self, rounds: u64) -> (u64, ChannelBlock) {
+                #[target_feature($(enable = $feature),+)]
+                fn enabled(token: Avx512Bf16, rounds: u64) -> (u64, ChannelBlock) {
+                    ceiling::run_bf16::<Avx512Bf16, { $positions * $blocks }>(token, rounds)
+                }
+                // SAFETY: the token proves the features.
+                unsafe { enabled(self, rounds) }
+            }
+
             /// Pairs one or two rows.
             pub(crate) fn pair_row(self, inputs: &[&[ChannelBlock]], output: &mut [ChannelBlock]) {
                 #[target_feature($(enable = $feature),+)]
@@ -248,6 +268,11 @@ macro_rules! bf16_tokens {
                 let avx512_bf16 = Avx512Bf16::new()?;
                 let is_usable = || amx::is_offered() && amx::is_enabled() && amx::is_permitted();
                 IS_USABLE.get_or_init(is_usable).then_some(Self(avx512_bf16))
+            }
+
+            /// Multiplies and adds in tiles alone.
+            pub(crate) fn ceiling_bf16(self, rounds: u64) -> u64 {
+                Tiles::new(self).ceiling(rounds)
             }
 
             /// Convolves a row.

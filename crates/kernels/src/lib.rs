@@ -11,6 +11,7 @@
 mod arena;
 mod bf16;
 mod block;
+mod ceiling;
 mod conv;
 mod dispatch;
 mod isa;
@@ -28,7 +29,10 @@ pub use arena::Arena;
 pub use bf16::{CHANNELS_PER_PAIRED_BLOCK, ConvRowBf16, paired_blocks_for};
 pub use block::{CHANNELS_PER_BLOCK, ChannelBlock, blocks_for};
 pub use conv::{ConvRow, ConvSegment, Epilogue, Residual};
-pub use dispatch::{conv_row, conv_row_bf16, conv_segment, pair_row, transform_segment};
+pub use dispatch::{
+    conv_row, conv_row_bf16, conv_segment, multiply_add_in_registers, multiply_add_in_registers_bf16,
+    pair_row, transform_segment,
+};
 pub use isa::{Isa, UnknownIsaError};
 pub use pack::{Kernel, PackShapeError, PackedConv, PackedKind};
 pub use transform::{

@@ -194,23 +194,9 @@ impl PackedConv {
         })
     }
 
-    /// Packs one phase of "enlarge `factor` times by repetition, then convolve 3x3", folded into one smaller kernel.
-    ///
-    /// Output pixel `(factor * y + phase.0, factor * x + phase.1)` of the enlarged picture is what the packed convolution
-    /// gives at `(y, x)` of the small one: taps that fall on the same small pixel are summed beforehand, in f64. For
-    /// factor 2 this leaves four of nine multiplications.
-    ///
-    /// # Shapes
-    /// - `inputs`, `weights`, `biases`: as for [`PackedConv::new`] with a 3x3 kernel
-    /// - `phase`: row and column, each below `factor`
-    ///
-    /// # Errors
-    /// [`PackShapeError`] where the number of values is another.
-    ///
-    /// # Source
-    /// The sub-pixel view of resize-convolution: Shi et al., "Is the deconvolution layer the same as a convolutional
-    /// layer?", 2016.
-    pub fn new_upsampled(
+    /// What [`PackedConv::new_upsampled_bf16`] is in bf16, for tests: the folding itself without its rounding.
+    #[cfg(test)]
+    pub(crate) fn new_upsampled(
         factor: usize,
         phase: (usize, usize),
         inputs: &[usize],

@@ -40,6 +40,6 @@ pub use esrgan_image::{
     probe,
 };
 pub use esrgan_weights::{
-    DType, Family, KeyLayout, LoadOptions, Model, ModelSpec, Origin, SaveOptions, WeightsError, interpolate,
-    load, save,
+    Activation, DType, Family, Format, KeyLayout, LoadOptions, Model, ModelSpec, Origin, SaveOptions,
+    SpecParts, Tensor, WeightMap, WeightsError, interpolate, load, save,
 };

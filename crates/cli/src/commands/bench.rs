@@ -1,6 +1,7 @@
 //! `esrgan bench`.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::Instant;
 
 use esrgan_core::SampleDepth;
@@ -10,13 +11,22 @@ use esrgan_upscale::{
 };
 use serde_json::json;
 
-use super::isa_from_environment;
+use super::{isa_from_environment, suite};
 use crate::Outcome;
 use crate::flags::BenchFlags;
 use crate::talk;
 
 /// Runs the command.
 pub(crate) fn run(flags: &BenchFlags) -> anyhow::Result<Outcome> {
+    match (&flags.model[..], &flags.input) {
+        _ if flags.suite => suite::run(flags),
+        ([model], Some(input)) => time(flags, model, input),
+        _ => anyhow::bail!("one model and one picture are timed at once; `--suite` takes several models"),
+    }
+}
+
+/// Times one model on one picture.
+fn time(flags: &BenchFlags, model: &Path, input: &Path) -> anyhow::Result<Outcome> {
     let model_options = ModelOptions {
         model_scale: flags.scale,
         precision: flags.precision.into(),
@@ -24,16 +34,13 @@ pub(crate) fn run(flags: &BenchFlags) -> anyhow::Result<Outcome> {
         isa: isa_from_environment()?,
         ..ModelOptions::default()
     };
-    let upscaler = Upscaler::load(&flags.model, &model_options)?;
+    let upscaler = Upscaler::load(model, &model_options)?;
+    talk::notices(model, &upscaler.origin().notices);
     let options = PictureOptions { alpha: AlphaMode::Drop, ..PictureOptions::default() };
-    let header = probe(&flags.input, &options.limits)?;
-    let job = Job {
-        input: &flags.input,
-        output: flags.output.as_deref().unwrap_or(&flags.input),
-        format: PictureFormat::Png,
-    };
+    let header = probe(input, &options.limits)?;
+    let job = Job { input, output: flags.output.as_deref().unwrap_or(input), format: PictureFormat::Png };
     let plan = upscaler.plan(&job, &header, &options)?;
-    let decoded = decode(&flags.input, &options.limits)?;
+    let decoded = decode(input, &options.limits)?;
     let mut seconds = Vec::new();
     let mut raster = None;
     for _ in 0..flags.repeat {

@@ -73,16 +73,26 @@ pub(crate) struct ListFlags {
 /// Flags of `bench`.
 #[derive(Args, Debug)]
 pub(crate) struct BenchFlags {
+    /// A table of models, sizes, precisions and numbers of threads
+    ///
+    /// Each row is measured in a process of its own. Models are those of `--model`, which may be given several times, or
+    /// networks of the published shapes with weights that mean nothing. GFLOP/s count a network as published, whatever
+    /// shortcuts are taken, so that its share of the measured ceiling of multiplications may be above 100 %.
+    #[arg(long, conflicts_with_all = ["input", "output"])]
+    pub(crate) suite: bool,
     /// Model file
-    #[arg(short, long, value_name = "MODEL")]
-    pub(crate) model: PathBuf,
+    #[arg(short, long, value_name = "MODEL", required_unless_present = "suite")]
+    pub(crate) model: Vec<PathBuf>,
     /// Picture to enlarge
-    #[arg(short, long, value_name = "LR")]
-    pub(crate) input: PathBuf,
-    /// Arithmetic of the network
+    #[arg(short, long, value_name = "LR", required_unless_present = "suite")]
+    pub(crate) input: Option<PathBuf>,
+    /// Sides of the suite's square pictures, in px [default: 64,128,256]
+    #[arg(long, value_name = "PX,...", value_delimiter = ',', requires = "suite", value_parser = side)]
+    pub(crate) sizes: Vec<usize>,
+    /// Arithmetic of the network; a suite takes f32 and bf16 where it is `auto`
     #[arg(long, value_enum, value_name = "TYPE", default_value = "auto")]
     pub(crate) precision: PrecisionFlag,
-    /// Threads [default: all processors]
+    /// Threads [default: all processors; in a suite one, then all]
     #[arg(long, value_name = "N", env = "ESRGAN_THREADS", value_parser = threads)]
     pub(crate) threads: Option<usize>,
     /// Forward passes to time; the median counts
@@ -100,6 +110,14 @@ pub(crate) struct BenchFlags {
     /// One JSON object on stdout
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// A picture's side in pixels.
+fn side(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(side) if (1..=8192).contains(&side) => Ok(side),
+        _ => Err("expected a number from 1 to 8192".to_owned()),
+    }
 }
 
 /// `--layout`.

@@ -35,7 +35,11 @@ fn bench_reports_what_scripts_rely_on() {
         for key in ["seconds", "gflops", "peak_rss_bytes"] {
             assert!(report[key].as_f64().unwrap() > 0.0, "{key}: {report}");
         }
-        assert_eq!((report["precision"].as_str(), report["threads"].as_u64()), (Some(precision), Some(2)));
+        // Without instructions for bf16 the precision is replaced, and a note says so.
+        let has_bf16 = ["amx", "avx512-bf16"].contains(&report["isa"].as_str().unwrap());
+        let used = if precision == "bf16" && !has_bf16 { "f32" } else { precision };
+        assert_eq!((report["precision"].as_str(), report["threads"].as_u64()), (Some(used), Some(2)));
+        assert_eq!(ended.stderr.contains("no instructions for bf16"), used != precision, "{}", ended.stderr);
         assert!(output.exists());
     }
 }
@@ -102,4 +106,54 @@ fn the_planned_memory_holds_for_every_way_through() {
         }
     }
     assert!(failures.is_empty(), "{failures:?}");
+}
+
+#[test]
+fn a_suite_measures_every_row_by_itself() {
+    let Some(model) = shared_data("checkpoints/basicsr_bare_x4.pth") else {
+        return;
+    };
+    let model = text(&model);
+    let common = ["bench", "--suite", "--sizes", "16,8", "--threads", "1", "--repeat", "1"];
+    let arguments = [&common[..], &["--model", &model, "--json"]].concat();
+    let ended = esrgan(&arguments);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let rows = ended.json()[0]["rows"].as_array().unwrap().clone();
+    assert_eq!(rows.len(), 4, "two sizes, two precisions");
+    for row in &rows {
+        for key in ["seconds", "gflops", "peak_rss_bytes", "share_of_ceiling"] {
+            assert!(row[key].as_f64().unwrap() > 0.0, "{key}: {row}");
+        }
+    }
+    let ended = esrgan(&[&common[..], &["--model", "missing.pth", "--model", &model]].concat());
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("missing.pth") && ended.stdout.contains("failed"), "{}", ended.stdout);
+    assert_eq!(ended.stdout.lines().filter(|line| line.contains("basicsr_bare_x4")).count(), 4);
+}
+
+#[test]
+fn a_suite_needs_no_files() {
+    let ended = esrgan(&[
+        "bench",
+        "--suite",
+        "--sizes",
+        "8",
+        "--threads",
+        "2",
+        "--repeat",
+        "1",
+        "--precision",
+        "f32",
+        "--json",
+    ]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert_eq!(ended.json()[0]["rows"].as_array().unwrap().len(), 3, "the published shapes");
+}
+
+#[test]
+fn one_bench_takes_one_model_and_one_picture() {
+    assert_eq!(esrgan(&["bench", "--model", "a.pth"]).code, 2);
+    assert_eq!(esrgan(&["bench", "--model", "a.pth", "--model", "b.pth", "--input", "c.png"]).code, 2);
+    assert_eq!(esrgan(&["bench", "--suite", "--input", "c.png"]).code, 2);
+    assert_eq!(esrgan(&["bench", "--suite", "--sizes", "0"]).code, 2);
 }

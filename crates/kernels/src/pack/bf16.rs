@@ -33,17 +33,26 @@ impl PackedConv {
         Self::pack_bf16(kernel, inputs, out_channels, weights, biases)
     }
 
-    /// Packs one phase of "enlarge `factor` times by repetition, then convolve 3x3" over paired rows: what
-    /// [`PackedConv::new_upsampled`] is to [`PackedConv::new`].
+    /// Packs one phase of "enlarge `factor` times by repetition, then convolve 3x3" over paired rows, folded into one smaller
+    /// kernel.
+    ///
+    /// Output pixel `(factor * y + phase.0, factor * x + phase.1)` of the enlarged picture is what the packed convolution
+    /// gives at `(y, x)` of the small one: taps that fall on the same small pixel are summed beforehand. For factor 2 this
+    /// leaves four of nine multiplications.
     ///
     /// # Shapes
-    /// As for [`PackedConv::new_upsampled`].
+    /// - `inputs`, `weights`, `biases`: as for [`PackedConv::new_bf16`] with a 3x3 kernel
+    /// - `phase`: row and column, each below `factor`
     ///
     /// # Numerics
     /// Folded in f64, then rounded once.
     ///
     /// # Errors
     /// [`PackShapeError`] where the number of values is another.
+    ///
+    /// # Source
+    /// The sub-pixel view of resize-convolution: Shi et al., "Is the deconvolution layer the same as a convolutional
+    /// layer?", 2016.
     pub fn new_upsampled_bf16(
         factor: usize,
         phase: (usize, usize),

@@ -2,6 +2,8 @@
 
 pub(crate) mod bf16;
 
+use crate::block::ChannelBlock;
+use crate::ceiling;
 use crate::conv::{ConvRow, ConvSegment, tile, transformed};
 use crate::simd::Simd;
 use crate::transform::{self, TransformSegment};
@@ -86,6 +88,11 @@ pub(crate) fn conv_row(row: &mut ConvRow<'_, '_>) {
 /// Convolves a segment of transformed tiles.
 pub(crate) fn conv_segment(call: &mut ConvSegment<'_, '_>) {
     transformed::run::<Portable, 2, 1>(Portable, call);
+}
+
+/// Multiplies and adds in registers alone.
+pub(crate) fn ceiling(rounds: u64) -> (u64, ChannelBlock) {
+    ceiling::run::<Portable, 3>(Portable, rounds)
 }
 
 /// Transforms a segment.

@@ -113,6 +113,32 @@ impl Tiles {
         Self { configuration, taps: Vec::new(), tail: Vec::new() }
     }
 
+    /// Adds products of tiles that hold zeros, and tells how many operations that were.
+    pub(crate) fn ceiling(&mut self, rounds: u64) -> u64 {
+        self.configuration.set_pairs(CHANNELS_PER_BLOCK);
+        if rounds == 0 {
+            return 0;
+        }
+        // SAFETY: `self.configuration` stands for AMX and the tiles' shapes; nothing touches memory.
+        unsafe {
+            asm!(
+                "2:",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                "dec {rounds}",
+                "jnz 2b",
+                rounds = inout(reg) rounds => _,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack, nomem)
+            );
+        }
+        // Of each tile of sums 16 by 16, 16 pairs of products.
+        rounds * (SUM_TILES * TILE_PIXELS * CHANNELS_PER_BLOCK * CHANNELS_PER_BLOCK * 4) as u64
+    }
+
     /// Points the taps to pixel `start` of the part's rows.
     fn set_taps(&mut self, part: &Part<'_>, start: usize) {
         self.taps.clear();

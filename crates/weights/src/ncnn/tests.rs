@@ -7,6 +7,11 @@ use super::*;
 use crate::graph::samples::{Sample, assert_weights, golden, mangled, samples};
 use crate::{Activation, DType, Family};
 
+/// [`super::read`] of bytes that nobody shares.
+fn read(param: &[u8], bin: &[u8]) -> Result<(ModelSpec, WeightMap), WeightsError> {
+    super::read(param, &Arc::new(bin.to_vec()))
+}
+
 fn sample(name: &str) -> Sample {
     samples(DType::F32).into_iter().find(|sample| sample.name == name).expect("a known sample")
 }
