@@ -35,19 +35,26 @@ pub(crate) struct Means {
     pub(crate) feature_bytes: u64,
 }
 
-/// The way to work off a picture as a whole, and the memory of its feature maps: the first that takes little, else the one
-/// that takes least.
+/// The way to work off a picture as a whole, and the memory of its feature maps: the first that takes little, with bands as
+/// wide as the threads like them or as one thread does, else the one that takes least.
 pub(crate) fn exact(network: &Network, (width, height): (usize, usize), means: &Means) -> (Schedule, u64) {
     let unshuffle = network.spec().unshuffle();
     let (grid_width, grid_height) = (width.div_ceil(unshuffle), height.div_ceil(unshuffle));
     let graph = &network.graph;
     let limit = COMFORTABLE_BYTES.min(means.feature_bytes);
     let ways = [Way::Blocks(1), Way::Blocks(COARSE_GROUPS), Way::Streamed];
+    let ways = ways.into_iter().map(|way| (way, means.threads)).chain(ways.map(|way| (way, 1)));
     // Wrapping would compute the receptive field's rows twice over in one stream.
-    let ways = ways.into_iter().filter(|way| *way != Way::Streamed || means.edge != Edge::Wrap);
+    let ways = ways.filter(|(way, _)| *way != Way::Streamed || means.edge != Edge::Wrap);
+    let mut groupings: Vec<Vec<Group>> = Vec::new();
+    for (way, threads) in ways {
+        let groups = way.groups(graph, grid_width, threads);
+        if !groupings.contains(&groups) {
+            groupings.push(groups);
+        }
+    }
     let mut best: Option<(Schedule, u64)> = None;
-    for way in ways {
-        let groups = way.groups(graph, grid_width, means.threads);
+    for groups in groupings {
         let schedule = Schedule { grid_width, grid_height, edge: means.edge, groups };
         let bytes = feature_bytes(graph, &schedule);
         if best.as_ref().is_none_or(|(_, least)| bytes < *least) {
