@@ -1,7 +1,9 @@
 //! `esrgan bench --suite`: a table of models, sizes, precisions and numbers of threads, each row in a process of its own.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use esrgan_upscale::{
@@ -20,14 +22,49 @@ const SIZES: [usize; 3] = [64, 128, 256];
 
 /// Runs the command.
 pub(crate) fn run(flags: &BenchFlags) -> anyhow::Result<Outcome> {
+    // Asked first: where the instruction set is not to be had, nothing starts.
+    let isa = Engine::new(Some(1), isa_from_environment()?)?.isa();
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
     let folder = Scratch::new()?;
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let rows = rows(flags, &folder.path, processors)?;
+    let (reports, ceilings) = measure_all(&rows, &stop)?;
+    if flags.json {
+        let machine = json!({
+            "processor": processor(),
+            "processors": processors,
+            "isa": isa.name(),
+            "ceilings": ceilings.json(),
+        });
+        talk::data(json!({ "machine": machine, "rows": reports }))?;
+    } else {
+        talk::data(table(&reports, processors))?;
+    }
+    if stop.load(Ordering::Relaxed) {
+        eprintln!("stopped: {} of {} rows were measured", reports.len(), rows.len());
+        return Ok(Outcome::Interrupted);
+    }
+    let has_failed = reports.iter().any(|report| report.get("error").is_some());
+    Ok(if has_failed { Outcome::SomeFailed } else { Outcome::Done })
+}
+
+/// Measures row by row, until all are done or the user asks to stop.
+fn measure_all(rows: &[Row], stop: &AtomicBool) -> anyhow::Result<(Vec<Value>, Ceilings)> {
     let mut ceilings = Ceilings::default();
     let mut reports = Vec::new();
     for (index, row) in rows.iter().enumerate() {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
         talk::step(index + 1, rows.len(), &row.title());
-        let mut report = row.measure().unwrap_or_else(|error| {
+        let measured = row.measure();
+        // Ctrl-C ends a row's process as well, which is no failure of the row.
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let mut report = measured.unwrap_or_else(|error| {
             talk::error(&error);
             json!({ "error": talk::chain(&error) })
         });
@@ -35,14 +72,7 @@ pub(crate) fn run(flags: &BenchFlags) -> anyhow::Result<Outcome> {
         ceilings.compare(&mut report, row.threads)?;
         reports.push(report);
     }
-    if flags.json {
-        let machine = json!({ "processor": processor(), "processors": processors });
-        talk::data(json!({ "machine": machine, "rows": reports }))?;
-    } else {
-        talk::data(table(&reports, processors))?;
-    }
-    let has_failed = reports.iter().any(|report| report.get("error").is_some());
-    Ok(if has_failed { Outcome::SomeFailed } else { Outcome::Done })
+    Ok((reports, ceilings))
 }
 
 /// What is to be measured, in the order of the table.
@@ -70,6 +100,7 @@ fn rows(flags: &BenchFlags, folder: &Path, processors: usize) -> anyhow::Result<
                     precision,
                     threads,
                     repeat: flags.repeat,
+                    scale: flags.scale,
                 }));
             }
         }
@@ -85,6 +116,8 @@ struct Row {
     precision: PrecisionFlag,
     threads: usize,
     repeat: u32,
+    /// The model's, where its file does not say it.
+    scale: Option<usize>,
 }
 
 impl Row {
@@ -101,15 +134,16 @@ impl Row {
     fn measure(&self) -> anyhow::Result<Value> {
         let program = std::env::current_exe().context("this program's own file")?;
         let (model, picture) = (self.model.as_os_str(), self.picture.as_os_str());
-        let output = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(["bench", "--json", "--precision", self.precision_name()])
             .args(["--threads", &self.threads.to_string(), "--repeat", &self.repeat.to_string()])
             .args(["--model".as_ref(), model, "--input".as_ref(), picture])
-            .output()
-            .context("bench in a process of its own")?;
+            .args(self.scale.map(|scale| format!("--scale={scale}")))
+            .stdin(Stdio::null());
+        let output = command.output().context("bench in a process of its own")?;
         if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            anyhow::bail!("{}: {}", self.title(), said.trim().trim_start_matches("error: "));
+            anyhow::bail!("{}: {}", self.title(), failure(&output));
         }
         serde_json::from_slice(&output.stdout).context("the report of bench")
     }
@@ -123,11 +157,26 @@ impl Row {
     }
 }
 
+/// Why a process failed: the error that it named behind any notes, or else how it ended.
+fn failure(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    match said.split_once("error: ").map_or(&*said, |(_, error)| error).trim() {
+        // A process that the system ends, for lack of memory perhaps, says nothing.
+        "" => output.status.to_string(),
+        error => error.to_owned(),
+    }
+}
+
 /// Ceilings that have been measured: threads, precision, operations in a second.
 #[derive(Default)]
 struct Ceilings(Vec<(usize, Precision, f64)>);
 
 impl Ceilings {
+    fn json(&self) -> Vec<Value> {
+        let ceiling = |(threads, precision, flop_per_second): &(usize, Precision, f64)| json!({ "threads": threads, "precision": precision.name(), "gflops": flop_per_second / 1e9 });
+        self.0.iter().map(ceiling).collect()
+    }
+
     /// Adds a row's share of the ceiling of its threads and precision.
     fn compare(&mut self, report: &mut Value, threads: usize) -> anyhow::Result<()> {
         let Some(gflops) = report["gflops"].as_f64() else { return Ok(()) };
@@ -156,13 +205,20 @@ fn table(reports: &[Value], processors: usize) -> String {
             .map(str::to_owned),
     ];
     lines.extend(reports.iter().map(cells));
-    let widths: [usize; 9] =
-        std::array::from_fn(|column| lines.iter().map(|line| line[column].len()).max().unwrap_or(0));
+    let widths: [usize; 9] = std::array::from_fn(|column| {
+        lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0)
+    });
     let line = |cells: &[String; 9]| {
-        let padded = cells.iter().zip(widths).map(|(cell, width)| format!(" {cell:width$} |"));
+        let padded = cells.iter().zip(widths).enumerate().map(|(column, (cell, width))| {
+            if is_number(column) { format!(" {cell:>width$} |") } else { format!(" {cell:width$} |") }
+        });
         format!("|{}", padded.collect::<String>())
     };
-    let rule = format!("|{}", widths.map(|width| format!("{}|", "-".repeat(width + 2))).concat());
+    let rules = widths.iter().enumerate().map(|(column, width)| {
+        let end = if is_number(column) { ':' } else { '-' };
+        format!("{}{end}|", "-".repeat(width + 1))
+    });
+    let rule = format!("|{}", rules.collect::<String>());
     let mut text = format!(
         "{}, {processors} processors. GFLOP/s count the network as published, whatever shortcuts are taken, so that \
          more than the ceiling of multiplications in registers is possible.\n\n",
@@ -178,8 +234,14 @@ fn table(reports: &[Value], processors: usize) -> String {
     text
 }
 
+/// Whether a column of the table is aligned to the right: all but the model, the precision and the instruction set.
+fn is_number(column: usize) -> bool {
+    ![0, 2, 3].contains(&column)
+}
+
 fn cells(report: &Value) -> [String; 9] {
-    let word = |key: &str| report[key].as_str().unwrap_or("-").to_owned();
+    // A bar would end the cell.
+    let word = |key: &str| report[key].as_str().unwrap_or("-").replace('|', "\\|");
     let number = |key: &str, format: &dyn Fn(f64) -> String| {
         report[key].as_f64().map_or_else(|| "-".to_owned(), format)
     };
@@ -215,9 +277,17 @@ struct Scratch {
 
 impl Scratch {
     fn new() -> anyhow::Result<Self> {
-        let path = std::env::temp_dir().join(format!("esrgan-suite-{}", std::process::id()));
-        std::fs::create_dir(&path).with_context(|| path.display().to_string())?;
-        Ok(Self { path })
+        let name = format!("esrgan-suite-{}", std::process::id());
+        // A process of the same number may have been killed and its folder left: in containers numbers come again.
+        for attempt in 0u32.. {
+            let path = std::env::temp_dir().join(format!("{name}-{attempt}"));
+            match std::fs::create_dir(&path) {
+                Ok(()) => return Ok(Self { path }),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error).with_context(|| path.display().to_string()),
+            }
+        }
+        anyhow::bail!("{name}: every number is taken")
     }
 }
 
@@ -308,7 +378,7 @@ mod tests {
     #[test]
     fn a_table_says_what_failed_and_what_was_replaced() {
         let done = json!({
-            "model": "a", "lr_side": 8, "precision_asked": "bf16", "precision": "f32", "isa": "avx2", "threads": 2,
+            "model": "a|ä", "lr_side": 8, "precision_asked": "bf16", "precision": "f32", "isa": "avx2", "threads": 2,
             "seconds": 0.5, "gflops": 100.4, "share_of_ceiling": 0.5, "peak_rss_bytes": 2_000_000,
         });
         let failed =
@@ -317,12 +387,14 @@ mod tests {
         let lines: Vec<&str> = text.lines().skip(2).collect();
         assert_eq!(
             lines[2].split_whitespace().collect::<Vec<_>>().join(" "),
-            "| a | 8x8 | bf16: f32 | avx2 | 2 | 0.500 | 100 | 50 % | 2 MB |"
+            "| a\\|ä | 8x8 | bf16: f32 | avx2 | 2 | 0.500 | 100 | 50 % | 2 MB |"
         );
         assert_eq!(
             lines[3].split_whitespace().collect::<Vec<_>>().join(" "),
             "| b | 8x8 | f32 | failed | 1 | - | - | - | - |"
         );
-        assert!(lines.iter().all(|line| line.len() == lines[0].len()), "{text}");
+        let length = |line: &str| line.chars().count();
+        assert!(lines.iter().all(|line| length(line) == length(lines[0])), "{text}");
+        assert!(lines[1].starts_with("|-------|----:|-") && lines[1].ends_with(":|"), "{text}");
     }
 }

@@ -120,6 +120,8 @@ fn a_suite_measures_every_row_by_itself() {
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let rows = ended.json()[0]["rows"].as_array().unwrap().clone();
     assert_eq!(rows.len(), 4, "two sizes, two precisions");
+    let machine = &ended.json()[0]["machine"];
+    assert!(machine["isa"].is_string() && machine["ceilings"][0]["gflops"].as_f64() > Some(0.0), "{machine}");
     for row in &rows {
         for key in ["seconds", "gflops", "peak_rss_bytes", "share_of_ceiling"] {
             assert!(row[key].as_f64().unwrap() > 0.0, "{key}: {row}");
@@ -129,6 +131,57 @@ fn a_suite_measures_every_row_by_itself() {
     assert_eq!(ended.code, 1, "{}", ended.stderr);
     assert!(ended.stderr.contains("missing.pth") && ended.stdout.contains("failed"), "{}", ended.stdout);
     assert_eq!(ended.stdout.lines().filter(|line| line.contains("basicsr_bare_x4")).count(), 4);
+}
+
+/// A suite reads a model as the single bench does: by `--scale`, where the file fits x2 and x3 alike.
+#[test]
+fn a_suite_passes_the_scale_on() {
+    let Some(model) = shared_data("checkpoints/old_x3_needs_scale.pth") else {
+        return;
+    };
+    let flop = |scale: &str| {
+        let fixed =
+            ["bench", "--suite", "--sizes", "16", "--threads", "1", "--repeat", "1", "--precision", "f32"];
+        let ended = esrgan(&[&fixed[..], &["--json", "--scale", scale, "--model", &text(&model)]].concat());
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        let row = &ended.json()[0]["rows"][0];
+        row["seconds"].as_f64().unwrap() * row["gflops"].as_f64().unwrap()
+    };
+    assert!(flop("3") > 1.1 * flop("2"), "x3 enlarges more than x2");
+}
+
+/// What no row could be measured with is said before any of them.
+#[test]
+fn a_suite_without_its_instruction_set_does_not_start() {
+    let ended = std::process::Command::new(env!("CARGO_BIN_EXE_esrgan"))
+        .args(["bench", "--suite", "--sizes", "8"])
+        .env("ESRGAN_ISA", "sse9")
+        .output()
+        .unwrap();
+    assert_eq!((ended.status.code(), ended.stdout.len()), (Some(2), 0));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_stopped_suite_leaves_nothing_behind() {
+    let folder = Folder::new();
+    let child = std::process::Command::new(env!("CARGO_BIN_EXE_esrgan"))
+        .args(["bench", "--suite", "--sizes", "64", "--threads", "1", "--repeat", "1", "--json"])
+        .env("TMPDIR", folder.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Its folder appears after the handler of signals.
+    while std::fs::read_dir(folder.path()).unwrap().next().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    // The shell's own: not every system has a program of that name.
+    let kill = format!("kill -TERM {}", child.id());
+    assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]
