@@ -1,6 +1,6 @@
 //! From a checked model to a graph of packed layers.
 
-use esrgan_kernels::{Arena, ChannelBlock, Kernel, PackedConv};
+use esrgan_kernels::{Arena, ChannelBlock, Kernel, PackedConv, PackedKind};
 use esrgan_weights::{Activation, Family, Model, ModelSpec};
 use rayon::prelude::*;
 
@@ -20,7 +20,8 @@ pub enum Precision {
     /// Everything in f32.
     #[default]
     F32,
-    /// Weights and the inputs of convolutions in bfloat16; sums, and the stream that residuals are added to, in f32.
+    /// Weights and the inputs of convolutions in bfloat16; sums, the stream that residuals are added to, and the convolution
+    /// that sees the picture, in f32.
     Bf16,
 }
 
@@ -118,6 +119,8 @@ struct Unpacked {
     stage: usize,
     /// Its name in the model.
     name: String,
+    /// How it is to be packed.
+    kind: PackedKind,
     /// Enlargement before it.
     factor: usize,
     /// Channels of its inputs.
@@ -155,7 +158,7 @@ impl Builder<'_> {
     /// Packs all layers, each on a thread of the current pool.
     fn pack(&mut self) -> Result<(), EngineError> {
         let unpacked = std::mem::take(&mut self.unpacked);
-        let over_tiles = unpacked.iter().filter(|layer| self.is_over_transformed(layer));
+        let over_tiles = unpacked.iter().filter(|layer| layer.kind == PackedKind::OverTransformed);
         let blocks =
             over_tiles.map(|layer| PackedConv::blocks_over_transformed(&layer.inputs, layer.out_channels));
         let arena = Arena::new(blocks.sum());
@@ -168,37 +171,50 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn is_over_transformed(&self, layer: &Unpacked) -> bool {
-        self.precision == Precision::F32 && !is_pointwise(&layer.name)
+    /// How a layer is computed.
+    fn kind(&self, name: &str, inputs: &[FeatureId]) -> PackedKind {
+        match self.precision {
+            Precision::F32 if is_pointwise(name) => PackedKind::Direct,
+            Precision::F32 => PackedKind::OverTransformed,
+            // A picture's samples are worth more bits than bf16 has, and the layer is a hundredth of the work at most: it
+            // made more than half of the error of the whole network (docs/performance.md).
+            Precision::Bf16 if inputs.iter().all(|input| self.is_picture(*input)) => PackedKind::Direct,
+            Precision::Bf16 => PackedKind::Bf16,
+        }
+    }
+
+    fn is_picture(&self, feature: FeatureId) -> bool {
+        let mut stages = self.graph.stages.iter();
+        stages.any(|stage| matches!(stage, Stage::Picture { output } if *output == feature))
     }
 
     /// A layer's phases.
     fn packed(&self, layer: &Unpacked, arena: &Arena) -> Result<Vec<PackedConv>, EngineError> {
-        let Unpacked { name, factor, inputs, out_channels, .. } = layer;
+        let Unpacked { name, kind, factor, inputs, out_channels, .. } = layer;
         let weights = self.tensor(&format!("{name}.weight"))?;
         let is_pointwise = is_pointwise(name);
         let biases = if is_pointwise { None } else { Some(self.tensor(&format!("{name}.bias"))?) };
         let biases = biases.as_deref();
         let kernel = if is_pointwise { Kernel::POINTWISE } else { Kernel::CENTRED_3X3 };
         let phase = |index: usize| (index / factor, index % factor);
-        let packed: Result<Vec<_>, _> = match self.precision {
-            Precision::F32 if is_pointwise => {
-                PackedConv::new(kernel, inputs, *out_channels, &weights, biases).map(|packed| vec![packed])
-            }
-            Precision::F32 => {
+        let packed: Result<Vec<_>, _> = match kind {
+            PackedKind::OverTransformed => {
                 PackedConv::new_over_transformed(arena, inputs, *out_channels, &weights, biases)
                     .map(|packed| vec![packed])
             }
-            Precision::Bf16 if *factor == 1 => {
+            PackedKind::Bf16 if *factor == 1 => {
                 PackedConv::new_bf16(kernel, inputs, *out_channels, &weights, biases)
                     .map(|packed| vec![packed])
             }
-            Precision::Bf16 => (0..factor * factor)
+            PackedKind::Bf16 => (0..factor * factor)
                 .map(phase)
                 .map(|phase| {
                     PackedConv::new_upsampled_bf16(*factor, phase, inputs, *out_channels, &weights, biases)
                 })
                 .collect(),
+            _ => {
+                PackedConv::new(kernel, inputs, *out_channels, &weights, biases).map(|packed| vec![packed])
+            }
         };
         packed.map_err(|_| EngineError::Weights { name: name.clone() })
     }
@@ -218,28 +234,29 @@ impl Builder<'_> {
         let multiply_adds = (channels.iter().sum::<usize>() * out_channels * taps) as u64;
         let scale = self.graph.get(inputs[0]).scale * factor;
         self.nominal_multiply_adds += multiply_adds * (scale * scale) as u64;
-        let inputs = inputs.iter().map(|&input| match self.precision {
-            Precision::Bf16 => self.graph.paired(input),
-            Precision::F32 if is_pointwise => input,
-            Precision::F32 => self.graph.transformed(input, factor),
+        let kind = self.kind(name, inputs);
+        let inputs = inputs.iter().map(|&input| match kind {
+            PackedKind::OverTransformed => self.graph.transformed(input, factor),
+            PackedKind::Bf16 => self.graph.paired(input),
+            _ => input,
         });
         let inputs = inputs.collect();
-        let outputs = self.outputs(around.readers, out_channels, scale);
+        let outputs = self.outputs(around.readers, kind, out_channels, scale);
         let slopes = around.slopes.map(|slopes| in_blocks(&slopes));
         // Over transformed tiles, enlarging is the transform's work.
-        let factor_of_layer = if self.precision == Precision::Bf16 { factor } else { 1 };
+        let factor_of_layer = if kind == PackedKind::OverTransformed { 1 } else { factor };
         let layer = Layer { phases: Vec::new(), factor: factor_of_layer, slopes };
         let residuals = around.residuals;
         let stage = self.graph.stages.len();
         let name = name.to_owned();
-        self.unpacked.push(Unpacked { stage, name, factor, inputs: channels, out_channels });
+        self.unpacked.push(Unpacked { stage, name, kind, factor, inputs: channels, out_channels });
         self.graph.stages.push(Stage::Convolution { inputs, layer, multiply_adds, residuals, outputs });
         Ok(outputs.main())
     }
 
     /// The maps that a convolution's readers need.
-    fn outputs(&mut self, readers: Readers, channels: usize, scale: usize) -> Outputs {
-        let is_bf16 = self.precision == Precision::Bf16;
+    fn outputs(&mut self, readers: Readers, kind: PackedKind, channels: usize, scale: usize) -> Outputs {
+        let is_bf16 = kind == PackedKind::Bf16;
         let wants_pixels = !is_bf16 || readers != Readers::Convolutions;
         let wants_paired = is_bf16 && readers != Readers::Others;
         Outputs {
