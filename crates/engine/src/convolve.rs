@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use esrgan_kernels::{
-    ChannelBlock, ConvSegment, Epilogue, Residual, SEGMENT_TILES, TILE_REACH, TILE_SIDE, TransformSegment,
-    conv_segment, pair_row, segment_length, segments, transform_segment,
+    ChannelBlock, ConvSegment, Epilogue, PackedConv, Residual, SEGMENT_TILES, TILE_REACH, TILE_SIDE,
+    TransformSegment, conv_segment, pair_row, segment_length, segments, transform_segment,
 };
 use rayon::prelude::*;
 
@@ -58,6 +58,8 @@ pub(crate) fn pair_rows(pixels: &[&[ChannelBlock]], rows: &mut [Row], output: &O
 /// Some rows of one convolution.
 pub(crate) struct Convolution<'a> {
     pub(crate) layer: &'a Layer,
+    /// Its weights: one packed convolution, or those of its phases.
+    pub(crate) phases: &'a [PackedConv],
     /// For each output row, or each four that lie in a row of tiles: the input rows, by input block and kernel row; `None`
     /// for zeros.
     pub(crate) inputs: Vec<Vec<Option<&'a [ChannelBlock]>>>,
@@ -122,7 +124,7 @@ impl Convolution<'_> {
         conv_segment(
             output.isa,
             ConvSegment {
-                weights: &self.layer.phases[0],
+                weights: &self.phases[0],
                 first_out_block: share.first_block,
                 inputs: &inputs,
                 pixels: pixels.len(),

@@ -40,7 +40,7 @@ impl Convolution<'_> {
         for row in 0..self.inputs.len() {
             let mut pixels = pixels.as_mut().and_then(Iterator::next).into_iter().flatten();
             let mut paired = paired.as_mut().and_then(Iterator::next).into_iter().flatten();
-            for first_block in (0..self.layer.phases[0].out_blocks()).step_by(most) {
+            for first_block in (0..self.phases[0].out_blocks()).step_by(most) {
                 let pixels = pixels.by_ref().take(most).collect();
                 let paired = paired.by_ref().take(1).collect();
                 shares.push(Share { row, first_block, pixels, paired });
@@ -55,7 +55,7 @@ impl Convolution<'_> {
         let factor = self.layer.factor;
         let phase_row = (self.first_row + share.row as isize).rem_euclid(factor as isize) as usize;
         let added = &self.residuals[share.row];
-        let of_layer = self.layer.phases[0].out_blocks();
+        let of_layer = self.phases[0].out_blocks();
         let count = if share.paired.is_empty() { share.pixels.len() } else { BLOCKS_OF_A_SHARE };
         let blocks = share.first_block..of_layer.min(share.first_block + count);
         let residual_rows: Vec<Vec<&[ChannelBlock]>> = added
@@ -66,7 +66,7 @@ impl Convolution<'_> {
             added.iter().zip(&residual_rows).map(|(&(scale, _), rows)| Residual { scale, rows }).collect();
         let epilogue = Epilogue { slopes: self.layer.slopes.as_deref(), residuals: &residuals };
         for phase in 0..factor {
-            let weights = &self.layer.phases[phase_row * factor + phase];
+            let weights = &self.phases[phase_row * factor + phase];
             let first = (1 + weights.kernel().first_column) as usize;
             let inputs = self.inputs[share.row].iter().map(|row| &row.unwrap_or(zeros)[first..]);
             let inputs: Vec<&[ChannelBlock]> = inputs.collect();

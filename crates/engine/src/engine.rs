@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use esrgan_core::Plane;
 use esrgan_kernels::{Isa, multiply_add_in_registers, multiply_add_in_registers_bf16};
-use esrgan_weights::Model;
 
 use crate::error::EngineError;
 use crate::execute::{Job, Progress, RowSink, check_planes, execute};
 use crate::network::{Network, Precision};
+use crate::packing::Weights;
 use crate::picture::{PictureRows, ResultRows};
 use crate::plan::{Method, Plan};
 use crate::schedule::Schedule;
@@ -97,12 +97,11 @@ impl Engine {
         best
     }
 
-    /// Packs a model on the engine's threads.
-    ///
-    /// # Errors
-    /// As [`Network::new`].
-    pub fn pack(&self, model: &Model, precision: Precision) -> Result<Network, EngineError> {
-        self.threads.install(|| Network::new(model, precision))
+    /// Packs the weights that a plan keeps, so that its first run need not.
+    pub fn prepare(&self, network: &Network, plan: &Plan) {
+        if plan.keeps_weights() {
+            self.threads.install(|| network.packed());
+        }
     }
 
     /// Enlarges a picture as planned.
@@ -129,17 +128,30 @@ impl Engine {
     ) -> Result<(), EngineError> {
         check_planes(planes, network.spec().in_channels(), (plan.lr_width, plan.lr_height))?;
         match &plan.method {
-            Method::Exact(schedule) => self.run_exact(network, schedule, planes, sink, progress),
+            Method::Exact(schedule) => {
+                let weights = if plan.keeps_weights() {
+                    self.kept_weights(network)
+                } else {
+                    network.forget_packed();
+                    Weights::by_group(&network.layers, &schedule.groups)
+                };
+                self.run_exact((network, weights), schedule, planes, sink, progress)
+            }
             Method::Tiled(tiling) => {
                 TiledRun { engine: self, network, tiling, planes, edge: plan.edge, progress }.run(sink)
             }
         }
     }
 
+    /// All weights, packed unless an earlier run has left them.
+    pub(crate) fn kept_weights<'n>(&self, network: &'n Network) -> Weights<'n> {
+        Weights::Kept(self.threads.install(|| network.packed()))
+    }
+
     /// Enlarges a picture as a whole.
     pub(crate) fn run_exact(
         &self,
-        network: &Network,
+        (network, weights): (&Network, Weights<'_>),
         schedule: &Schedule,
         planes: &[Plane],
         sink: &mut dyn RowSink,
@@ -161,7 +173,7 @@ impl Engine {
             height: height * spec.scale(),
             buffer: vec![vec![0.0; width * spec.scale()]; spec.out_channels()],
         };
-        let job = Job { graph: &network.graph, schedule, isa: self.isa, picture, result, progress };
+        let job = Job { graph: &network.graph, weights, schedule, isa: self.isa, picture, result, progress };
         // Always on the first thread: the system's allocator keeps a heap for each thread, and rows that one run has given
         // back to one heap would not serve a run on another.
         let job = Mutex::new(Some((job, sink)));

@@ -10,6 +10,7 @@ use crate::edge::Edge;
 use crate::error::EngineError;
 use crate::graph::{FeatureId, Graph, Layer, Stage};
 use crate::output_rows::{OutputRows, Targets};
+use crate::packing::Weights;
 use crate::picture::{PictureRows, ResultRows};
 use crate::rows::{LiveRows, Row, RowPool};
 use crate::schedule::{GroupRanges, Schedule, Step, Visitor, walk};
@@ -32,6 +33,7 @@ pub type Progress<'a> = &'a (dyn Fn(f64) -> ControlFlow<()> + Sync);
 /// Everything that one run over one picture needs.
 pub(crate) struct Job<'a> {
     pub(crate) graph: &'a Graph,
+    pub(crate) weights: Weights<'a>,
     pub(crate) schedule: &'a Schedule,
     pub(crate) isa: Isa,
     pub(crate) picture: PictureRows<'a>,
@@ -85,6 +87,10 @@ struct Execution<'a, 's> {
 impl Visitor for Execution<'_, '_> {
     type Error = EngineError;
 
+    fn begin_group(&mut self, stages: &Range<usize>) {
+        self.job.weights.begin_group(stages);
+    }
+
     fn begin(&mut self, feature: FeatureId, first: isize) {
         self.live[feature.0].start_at(first);
     }
@@ -102,6 +108,7 @@ impl Visitor for Execution<'_, '_> {
                 let at_once = rows.clone().step_by(layer.rows_at_once());
                 let convolution = Convolution {
                     layer,
+                    phases: self.job.weights.of(step.stage),
                     inputs: at_once.map(|y| sources.input_rows(inputs, layer, y)).collect(),
                     residuals: rows.clone().map(|y| sources.residual_rows(residuals, y)).collect(),
                     first_row: rows.start,

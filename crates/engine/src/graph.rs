@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use esrgan_kernels::{
-    ChannelBlock, Kernel, PackedConv, PackedKind, TILE_REACH, TILE_SIDE, blocks_for, paired_blocks_for,
+    ChannelBlock, Kernel, PackedKind, TILE_REACH, TILE_SIDE, blocks_for, paired_blocks_for,
     transformed_length,
 };
 
@@ -71,10 +71,12 @@ impl Feature {
     }
 }
 
-/// A convolution with everything that is fused into it.
+/// A convolution with everything that is fused into it, but its weights: see `packing`.
 pub(crate) struct Layer {
-    /// One packed convolution, or the `factor * factor` phases of an upsampling one, row phase by row phase.
-    pub(crate) phases: Vec<PackedConv>,
+    /// What it reads, and in what it computes.
+    pub(crate) kind: PackedKind,
+    /// One window, or those of the `factor * factor` phases of an upsampling layer, row phase by row phase.
+    pub(crate) kernels: Vec<Kernel>,
     /// Enlargement by repetition before the convolution.
     pub(crate) factor: usize,
     /// Slopes of the activation, a block for each output block.
@@ -84,12 +86,12 @@ pub(crate) struct Layer {
 impl Layer {
     /// Whether it reads transformed tiles.
     pub(crate) fn is_over_transformed(&self) -> bool {
-        self.phases[0].is_over_transformed()
+        self.kind == PackedKind::OverTransformed
     }
 
     /// Whether it reads pixels in bf16.
     pub(crate) fn is_bf16(&self) -> bool {
-        self.phases[0].kind() == PackedKind::Bf16
+        self.kind == PackedKind::Bf16
     }
 
     /// Rows of pixels that are computed together, beginning on multiples of their number.
@@ -111,7 +113,7 @@ impl Layer {
 
     /// The window for output row `y`; its columns are those of the first column phase.
     pub(crate) fn row_kernel(&self, y: isize) -> Kernel {
-        self.phases[y.rem_euclid(self.factor as isize) as usize * self.factor].kernel()
+        self.kernels[y.rem_euclid(self.factor as isize) as usize * self.factor]
     }
 }
 
@@ -290,15 +292,6 @@ impl Graph {
     pub(crate) fn groups(&self) -> impl Iterator<Item = Range<usize>> + '_ {
         let starts = std::iter::once(0).chain(self.group_ends.iter().copied());
         starts.zip(self.group_ends.iter().copied()).map(|(start, end)| start..end)
-    }
-
-    /// Memory of all packed weights.
-    pub(crate) fn weights_bytes(&self) -> usize {
-        let layers = self.stages.iter().filter_map(|stage| match stage {
-            Stage::Convolution { layer, .. } => Some(layer),
-            _ => None,
-        });
-        layers.flat_map(|layer| &layer.phases).map(PackedConv::size_bytes).sum()
     }
 
     /// Multiply-adds for one pixel of the trunk's grid.

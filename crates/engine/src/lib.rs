@@ -14,6 +14,7 @@ mod execute;
 mod graph;
 mod network;
 mod output_rows;
+mod packing;
 mod picture;
 mod plan;
 mod rows;

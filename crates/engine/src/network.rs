@@ -1,11 +1,14 @@
-//! From a checked model to a graph of packed layers.
+//! From a checked model to a graph of layers.
 
-use esrgan_kernels::{Arena, ChannelBlock, Kernel, PackedConv, PackedKind};
-use esrgan_weights::{Activation, Family, Model, ModelSpec};
-use rayon::prelude::*;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use esrgan_kernels::{Arena, ChannelBlock, Kernel, PackedKind};
+use esrgan_weights::{Activation, Family, Model, ModelSpec, Tensor};
 
 use crate::error::EngineError;
 use crate::graph::{FeatureId, Form, Graph, Layer, Outputs, Stage};
+use crate::packing::{LayerWeights, PackedLayers, arena_blocks, layers_of};
+use crate::schedule::Group;
 
 /// Slope of the leaky ReLU in RRDB networks (Wang et al., ESRGAN, 2018; the reference code's 0.2).
 const RRDB_SLOPE: f32 = 0.2;
@@ -35,9 +38,12 @@ impl Precision {
     }
 }
 
-/// A model, packed for the kernels.
+/// A model, ready to be run.
 pub struct Network {
     pub(crate) graph: Graph,
+    pub(crate) layers: Vec<LayerWeights>,
+    /// All layers packed, where a run has left them for the next.
+    kept: Mutex<Option<Arc<PackedLayers>>>,
     pub(crate) spec: ModelSpec,
     precision: Precision,
     pub(crate) result_shuffle: usize,
@@ -56,22 +62,23 @@ impl std::fmt::Debug for Network {
 }
 
 impl Network {
-    /// Packs a model, on rayon's current pool; [`Engine::pack`](crate::Engine::pack) does it on the engine's threads.
+    /// Makes a network of a model; the two share the weights. They are packed when a run needs them.
     ///
     /// # Errors
-    /// [`EngineError::Weights`] where a tensor that the specification names is missing.
+    /// [`EngineError::Weights`] where a tensor that the specification names is missing, or not of its size.
     pub fn new(model: &Model, precision: Precision) -> Result<Self, EngineError> {
         let graph = Graph::default();
-        let mut builder = Builder { model, precision, graph, unpacked: Vec::new(), nominal_multiply_adds: 0 };
+        let mut builder = Builder { model, precision, graph, layers: Vec::new(), nominal_multiply_adds: 0 };
         let compact = model.spec.family() == Family::Compact;
         if compact {
             builder.compact()?
         } else {
             builder.rrdb()?
         };
-        builder.pack()?;
         Ok(Self {
             graph: builder.graph,
+            layers: builder.layers,
+            kept: Mutex::new(None),
             spec: model.spec.clone(),
             precision,
             result_shuffle: if compact { model.spec.scale() } else { 1 },
@@ -85,14 +92,35 @@ impl Network {
         &self.spec
     }
 
-    /// How its weights are held.
+    /// In what it computes.
     pub fn precision(&self) -> Precision {
         self.precision
     }
 
-    /// Memory of the packed weights.
-    pub fn weights_bytes(&self) -> u64 {
-        self.graph.weights_bytes() as u64
+    /// Memory of weights, as the model has them and packed: all layers', or those of one group of stages at a time.
+    pub(crate) fn weights_bytes(&self, groups: Option<&[Group]>) -> u64 {
+        let packed = |layers: &[LayerWeights]| layers.iter().map(LayerWeights::packed_bytes).sum::<u64>();
+        let sources: u64 = self.layers.iter().map(LayerWeights::source_bytes).sum();
+        let of_group = |group: &Group| packed(layers_of(&self.layers, &group.stages));
+        sources
+            + groups
+                .map_or_else(|| packed(&self.layers), |groups| groups.iter().map(of_group).max().unwrap_or(0))
+    }
+
+    /// All layers packed, on rayon's current pool unless an earlier run has left them.
+    pub(crate) fn packed(&self) -> Arc<PackedLayers> {
+        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(packed) = &*kept() {
+            return Arc::clone(packed);
+        }
+        // Not under the lock: while it waits for others, a thread may take up another run, which asks for it too.
+        let packed = Arc::new(PackedLayers::new(&self.layers, &Arena::new(arena_blocks(&self.layers))));
+        Arc::clone(kept().insert(packed))
+    }
+
+    /// Forgets what was packed, once no run needs it any more.
+    pub(crate) fn forget_packed(&self) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Floating-point operations for a picture, two for each multiply-add of the layers as published: what benchmarks
@@ -109,23 +137,8 @@ struct Builder<'m> {
     model: &'m Model,
     precision: Precision,
     graph: Graph,
-    unpacked: Vec<Unpacked>,
+    layers: Vec<LayerWeights>,
     nominal_multiply_adds: u64,
-}
-
-/// A layer whose weights are still to be packed.
-struct Unpacked {
-    /// Its stage.
-    stage: usize,
-    /// Its name in the model.
-    name: String,
-    /// How it is to be packed.
-    kind: PackedKind,
-    /// Enlargement before it.
-    factor: usize,
-    /// Channels of its inputs.
-    inputs: Vec<usize>,
-    out_channels: usize,
 }
 
 /// What surrounds a convolution.
@@ -149,26 +162,8 @@ enum Readers {
 }
 
 impl Builder<'_> {
-    fn tensor(&self, name: &str) -> Result<Vec<f32>, EngineError> {
-        let tensor =
-            self.model.weights.get(name).ok_or_else(|| EngineError::Weights { name: name.to_owned() })?;
-        Ok(tensor.to_f32())
-    }
-
-    /// Packs all layers, each on a thread of the current pool.
-    fn pack(&mut self) -> Result<(), EngineError> {
-        let unpacked = std::mem::take(&mut self.unpacked);
-        let over_tiles = unpacked.iter().filter(|layer| layer.kind == PackedKind::OverTransformed);
-        let blocks =
-            over_tiles.map(|layer| PackedConv::blocks_over_transformed(&layer.inputs, layer.out_channels));
-        let arena = Arena::new(blocks.sum());
-        let packed: Result<Vec<_>, _> = unpacked.par_iter().map(|layer| self.packed(layer, &arena)).collect();
-        for (unpacked, packed) in unpacked.iter().zip(packed?) {
-            if let Stage::Convolution { layer, .. } = &mut self.graph.stages[unpacked.stage] {
-                layer.phases = packed;
-            }
-        }
-        Ok(())
+    fn tensor(&self, name: &str) -> Result<&Tensor, EngineError> {
+        self.model.weights.get(name).ok_or_else(|| EngineError::Weights { name: name.to_owned() })
     }
 
     /// How a layer is computed.
@@ -186,37 +181,6 @@ impl Builder<'_> {
     fn is_picture(&self, feature: FeatureId) -> bool {
         let mut stages = self.graph.stages.iter();
         stages.any(|stage| matches!(stage, Stage::Picture { output } if *output == feature))
-    }
-
-    /// A layer's phases.
-    fn packed(&self, layer: &Unpacked, arena: &Arena) -> Result<Vec<PackedConv>, EngineError> {
-        let Unpacked { name, kind, factor, inputs, out_channels, .. } = layer;
-        let weights = self.tensor(&format!("{name}.weight"))?;
-        let is_pointwise = is_pointwise(name);
-        let biases = if is_pointwise { None } else { Some(self.tensor(&format!("{name}.bias"))?) };
-        let biases = biases.as_deref();
-        let kernel = if is_pointwise { Kernel::POINTWISE } else { Kernel::CENTRED_3X3 };
-        let phase = |index: usize| (index / factor, index % factor);
-        let packed: Result<Vec<_>, _> = match kind {
-            PackedKind::OverTransformed => {
-                PackedConv::new_over_transformed(arena, inputs, *out_channels, &weights, biases)
-                    .map(|packed| vec![packed])
-            }
-            PackedKind::Bf16 if *factor == 1 => {
-                PackedConv::new_bf16(kernel, inputs, *out_channels, &weights, biases)
-                    .map(|packed| vec![packed])
-            }
-            PackedKind::Bf16 => (0..factor * factor)
-                .map(phase)
-                .map(|phase| {
-                    PackedConv::new_upsampled_bf16(*factor, phase, inputs, *out_channels, &weights, biases)
-                })
-                .collect(),
-            _ => {
-                PackedConv::new(kernel, inputs, *out_channels, &weights, biases).map(|packed| vec![packed])
-            }
-        };
-        packed.map_err(|_| EngineError::Weights { name: name.clone() })
     }
 
     /// Adds a convolution named `name`, behind an enlargement by `factor`.
@@ -242,14 +206,24 @@ impl Builder<'_> {
         });
         let inputs = inputs.collect();
         let outputs = self.outputs(around.readers, kind, out_channels, scale);
+        let weights = LayerWeights {
+            stage: self.graph.stages.len(),
+            kind,
+            kernel: if is_pointwise { Kernel::POINTWISE } else { Kernel::CENTRED_3X3 },
+            // Over transformed tiles, enlarging is the transform's work.
+            factor: if kind == PackedKind::OverTransformed { 1 } else { factor },
+            inputs: channels,
+            out_channels,
+            weights: self.tensor(&format!("{name}.weight"))?.clone(),
+            biases: if is_pointwise { None } else { Some(self.tensor(&format!("{name}.bias"))?.clone()) },
+        };
+        if !weights.is_consistent() {
+            return Err(EngineError::Weights { name: name.to_owned() });
+        }
         let slopes = around.slopes.map(|slopes| in_blocks(&slopes));
-        // Over transformed tiles, enlarging is the transform's work.
-        let factor_of_layer = if kind == PackedKind::OverTransformed { 1 } else { factor };
-        let layer = Layer { phases: Vec::new(), factor: factor_of_layer, slopes };
+        let layer = Layer { kind, kernels: weights.kernels(), factor: weights.factor, slopes };
         let residuals = around.residuals;
-        let stage = self.graph.stages.len();
-        let name = name.to_owned();
-        self.unpacked.push(Unpacked { stage, name, kind, factor, inputs: channels, out_channels });
+        self.layers.push(weights);
         self.graph.stages.push(Stage::Convolution { inputs, layer, multiply_adds, residuals, outputs });
         Ok(outputs.main())
     }
@@ -368,7 +342,7 @@ impl Builder<'_> {
         for index in 0..=spec.num_blocks() {
             // With parameters in every activation, they take the odd places.
             let slopes = match spec.activation() {
-                Activation::PRelu => self.tensor(&format!("body.{}.weight", 2 * index + 1))?,
+                Activation::PRelu => self.tensor(&format!("body.{}.weight", 2 * index + 1))?.to_f32(),
                 _ => vec![COMPACT_SLOPE; features],
             };
             let around = Around { slopes: Some(slopes), ..Around::default() };

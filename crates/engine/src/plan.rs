@@ -8,13 +8,15 @@ use crate::edge::Edge;
 use crate::error::EngineError;
 use crate::exact::{Means, exact};
 use crate::network::Network;
-use crate::schedule::Schedule;
+use crate::schedule::{Group, Schedule};
 use crate::tiles::Tiling;
 
 /// The smallest tile that is tried before a picture is refused for lack of memory.
 pub(crate) const MIN_TILE_LR_PX: usize = 32;
 /// The largest tile that is tried: beyond it the seams are so few that smaller memory is worth more.
 const MAX_TILE_LR_PX: usize = 1024;
+/// Input pixels from which on packing the weights takes less than a hundredth of a run.
+const LARGE_LR_PIXELS: usize = 512 * 512;
 
 /// Whether a picture may be cut into tiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -39,6 +41,10 @@ pub struct RunOptions {
     pub tile_halo_lr_px: usize,
     /// Memory that weights and feature maps may take together.
     pub memory_budget_bytes: u64,
+    /// Whether packed weights may stay for the next run. Where they may not, and where the picture is so large that packing
+    /// takes no time beside it, a run packs them group by group of the network and keeps none, which takes less memory.
+    /// Changes no bit of the result.
+    pub keep_weights: bool,
     /// Threads that the run will have: the more, the more rows are in work at once. Changes no bit of the result.
     pub threads: usize,
 }
@@ -50,6 +56,7 @@ impl Default for RunOptions {
             tile: TilePolicy::Auto,
             tile_halo_lr_px: crate::tiles::DEFAULT_HALO_LR_PX,
             memory_budget_bytes: u64::MAX,
+            keep_weights: true,
             threads: 1,
         }
     }
@@ -74,6 +81,8 @@ pub struct Plan {
     pub(crate) edge: Edge,
     feature_bytes: u64,
     weights_bytes: u64,
+    /// What the options allowed.
+    keep_weights: bool,
     threads: usize,
 }
 
@@ -96,51 +105,87 @@ impl Plan {
                 found: (lr_width, lr_height),
             });
         }
-        let weights_bytes = network.weights_bytes();
-        let make = |(method, feature_bytes)| Self {
-            lr_width,
-            lr_height,
-            scale: network.spec().scale(),
-            method,
-            edge: options.edge,
-            feature_bytes,
-            weights_bytes,
-            threads: options.threads,
+        let make = |method: Method, feature_bytes, keep_weights| {
+            let mut plan = Self {
+                lr_width,
+                lr_height,
+                scale: network.spec().scale(),
+                method,
+                edge: options.edge,
+                feature_bytes,
+                weights_bytes: 0,
+                keep_weights,
+                threads: options.threads,
+            };
+            plan.weights_bytes = network.weights_bytes(plan.groups_to_pack());
+            plan
         };
-        let fits = |bytes: u64| weights_bytes.saturating_add(bytes) <= options.memory_budget_bytes;
-        let means = Means {
+        let fits = |plan: &Self| plan.peak_bytes() <= options.memory_budget_bytes;
+        let means = |weights_bytes| Means {
             edge: options.edge,
             threads: options.threads,
             feature_bytes: options.memory_budget_bytes.saturating_sub(weights_bytes),
         };
-        let tiled = |tile: usize| Tiling::new(network, (lr_width, lr_height), tile, (options, means));
+        let all_weights = means(network.weights_bytes(None));
+        let tiled = |tile: usize| {
+            let (tiling, bytes) = Tiling::new(network, (lr_width, lr_height), tile, (options, all_weights))?;
+            Ok::<_, EngineError>(make(Method::Tiled(tiling), bytes, options.keep_weights))
+        };
         if let TilePolicy::LrPx(tile) = options.tile {
-            let (tiling, bytes) = tiled(tile)?;
-            return if fits(bytes) {
-                Ok(make((Method::Tiled(tiling), bytes)))
-            } else {
-                Err(no_memory((lr_width, lr_height), weights_bytes + bytes, options))
-            };
+            let plan = tiled(tile)?;
+            return if fits(&plan) { Ok(plan) } else { Err(plan.no_memory(options)) };
         }
-        let (schedule, bytes) = exact(network, (lr_width, lr_height), &means);
-        if fits(bytes) {
-            return Ok(make((Method::Exact(schedule), bytes)));
+        let whole = |means, keep_weights| {
+            let (schedule, bytes) = exact(network, (lr_width, lr_height), means);
+            make(Method::Exact(schedule), bytes, keep_weights)
+        };
+        let mut frugal = whole(&all_weights, options.keep_weights);
+        if !fits(&frugal) {
+            // Time is better lost by packing than exactness by tiles.
+            frugal = whole(&means(network.weights_bytes(Some(&[]))), false);
+        }
+        if fits(&frugal) {
+            return Ok(frugal);
         }
         if options.tile == TilePolicy::Off {
-            return Err(no_memory((lr_width, lr_height), weights_bytes + bytes, options));
+            return Err(frugal.no_memory(options));
         }
-        let mut least = bytes;
         let mut tile = MAX_TILE_LR_PX.min(lr_width.max(lr_height)).max(MIN_TILE_LR_PX);
         loop {
-            let (tiling, bytes) = tiled(tile)?;
-            if fits(bytes) {
-                return Ok(make((Method::Tiled(tiling), bytes)));
+            let plan = tiled(tile)?;
+            if fits(&plan) {
+                return Ok(plan);
             }
-            least = least.min(bytes);
+            if plan.peak_bytes() < frugal.peak_bytes() {
+                frugal = plan;
+            }
             if tile == MIN_TILE_LR_PX {
-                return Err(no_memory((lr_width, lr_height), weights_bytes + least, options));
+                return Err(frugal.no_memory(options));
             }
             tile = (tile * 3 / 4).max(MIN_TILE_LR_PX);
+        }
+    }
+
+    fn no_memory(&self, options: &RunOptions) -> EngineError {
+        let (lr_width, lr_height) = (self.lr_width, self.lr_height);
+        let (needed_bytes, budget_bytes) = (self.peak_bytes(), options.memory_budget_bytes);
+        EngineError::Memory { lr_width, lr_height, needed_bytes, budget_bytes }
+    }
+
+    /// Whether the run packs all weights, and leaves them for the next.
+    pub fn keeps_weights(&self) -> bool {
+        self.groups_to_pack().is_none()
+    }
+
+    /// The groups whose weights the run packs one by one, if it does so.
+    fn groups_to_pack(&self) -> Option<&[Group]> {
+        match &self.method {
+            Method::Exact(Schedule { groups, .. }) if groups.len() > 1 => {
+                let is_large = self.lr_width * self.lr_height >= LARGE_LR_PIXELS;
+                (is_large || !self.keep_weights).then_some(groups)
+            }
+            // Tiles, and a stream through all layers, need all weights again and again.
+            _ => None,
         }
     }
 
@@ -153,8 +198,9 @@ impl Plan {
             Some((tile, halo)) => (TilePolicy::LrPx(tile), halo),
             None => (TilePolicy::Off, 0),
         };
-        let (edge, threads) = (self.edge, self.threads);
-        let options = RunOptions { edge, tile, tile_halo_lr_px, threads, ..RunOptions::default() };
+        let (edge, keep_weights, threads) = (self.edge, self.keep_weights, self.threads);
+        let options =
+            RunOptions { edge, tile, tile_halo_lr_px, keep_weights, threads, ..RunOptions::default() };
         Self::new(network, self.lr_height, self.lr_width, &options)
     }
 
@@ -173,7 +219,12 @@ impl Plan {
         self.lr_height * self.scale
     }
 
-    /// Most memory that packed weights and feature maps will take together.
+    /// Most memory that weights will take, packed and as the model has them.
+    pub fn weights_bytes(&self) -> u64 {
+        self.weights_bytes
+    }
+
+    /// Most memory that weights and feature maps will take together.
     pub fn peak_bytes(&self) -> u64 {
         self.weights_bytes + self.feature_bytes
     }
@@ -216,8 +267,4 @@ impl fmt::Display for Plan {
         }
         write!(f, ", {} for weights and features", format_bytes(self.peak_bytes()))
     }
-}
-
-fn no_memory((lr_width, lr_height): (usize, usize), needed_bytes: u64, options: &RunOptions) -> EngineError {
-    EngineError::Memory { lr_width, lr_height, needed_bytes, budget_bytes: options.memory_budget_bytes }
 }

@@ -50,6 +50,8 @@ pub(crate) trait Visitor {
     /// Why a run stops early.
     type Error;
 
+    /// A group of these stages is walked next.
+    fn begin_group(&mut self, _stages: &Range<usize>) {}
     /// The next row that feature `feature` gets is row `first`.
     fn begin(&mut self, feature: FeatureId, first: isize);
     /// Compute these rows.
@@ -207,6 +209,7 @@ fn first_and_last(rows: impl Iterator<Item = isize>) -> Option<(isize, isize)> {
 /// What the visitor's `compute` returns; the walk stops there.
 pub(crate) fn walk<V: Visitor>(graph: &Graph, schedule: &Schedule, visitor: &mut V) -> Result<(), V::Error> {
     for group in &schedule.groups {
+        visitor.begin_group(&group.stages);
         Walk::new(graph, schedule, group, visitor).run(visitor)?;
     }
     Ok(())

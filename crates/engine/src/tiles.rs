@@ -278,7 +278,10 @@ impl TiledRun<'_> {
             },
             other => other,
         };
-        self.engine.run_exact(self.network, schedule, &cut, &mut place, &progress).map_err(place_in_picture)
+        let weights = self.engine.kept_weights(self.network);
+        self.engine
+            .run_exact((self.network, weights), schedule, &cut, &mut place, &progress)
+            .map_err(place_in_picture)
     }
 
     /// Copies a part of the picture, around its edges where it wraps.

@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use esrgan_kernels::{
-    Arena, ChannelBlock, ConvRow, ConvRowBf16, ConvSegment, Epilogue, Isa, Kernel, PackedConv,
+    Arena, ChannelBlock, ConvRow, ConvRowBf16, ConvSegment, Epilogue, Isa, Kernel, PackedConv, PackedKind,
     TransformSegment, conv_row, conv_row_bf16, conv_segment, pair_row, paired_blocks_for, segment_length,
     transform_segment,
 };
@@ -86,7 +86,8 @@ fn direct(isa: Isa, in_channels: usize, out_channels: usize) {
 
 /// One row of tiles: four rows of pixels.
 fn transformed(isa: Isa, in_channels: usize, out_channels: usize) {
-    let arena = Arena::new(PackedConv::blocks_over_transformed(&[in_channels], out_channels));
+    let (kind, kernel) = (PackedKind::OverTransformed, Kernel::CENTRED_3X3);
+    let arena = Arena::new(PackedConv::weight_blocks(kind, kernel, &[in_channels], out_channels));
     let weights = weights(in_channels, out_channels);
     let packed = PackedConv::new_over_transformed(&arena, &[in_channels], out_channels, &weights, None)
         .expect("as many weights as the shape says");

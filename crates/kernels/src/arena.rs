@@ -62,6 +62,15 @@ impl Arena {
         Self { region: Arc::new(Region { start: start.cast(), layout }), next: AtomicUsize::new(0) }
     }
 
+    /// Empties the arena, to be filled again.
+    ///
+    /// # Panics
+    /// Where what was packed into it is still there.
+    pub fn clear(&mut self) {
+        assert!(Arc::get_mut(&mut self.region).is_some(), "an arena whose parts are gone");
+        self.next = AtomicUsize::new(0);
+    }
+
     /// The next `blocks` channel blocks, to be written.
     ///
     /// # Panics
@@ -131,6 +140,30 @@ impl Writer {
         }
     }
 
+    /// Writes the columns of a matrix one after the other: `columns` of them, each of one block for every row, in memory
+    /// `[row][column]`.
+    ///
+    /// # Panics
+    /// Where they are more than there is room for.
+    pub(crate) fn extend_columns<const ROWS: usize>(
+        &mut self,
+        columns: usize,
+        mut fill: impl FnMut(usize, &mut [ChannelBlock; ROWS]),
+    ) {
+        let blocks = ROWS * columns;
+        assert!(blocks <= self.range.len() - self.written, "{} blocks hold no more", self.range.len());
+        let first = self.range.start + self.written;
+        let mut values = [ChannelBlock::ZERO; ROWS];
+        for column in 0..columns {
+            fill(column, &mut values);
+            for (row, value) in values.iter().enumerate() {
+                // SAFETY: inside of the range, by the assertion above; `take` gives every block to one writer.
+                unsafe { self.region.start.add(first + row * columns + column).write(*value) };
+            }
+        }
+        self.written += blocks;
+    }
+
     /// What was written, to be read.
     ///
     /// # Panics
@@ -180,6 +213,46 @@ mod tests {
                 blocks.iter().enumerate().all(|(index, block)| block.0[7] == (part * 10_000 + index) as f32)
             );
         }
+    }
+
+    #[test]
+    fn columns_follow_what_was_written() {
+        let mut writer = Arena::new(7).take(7);
+        writer.extend([ChannelBlock::splat(9.0)].into_iter());
+        writer.extend_columns(2, |column, values: &mut [ChannelBlock; 3]| {
+            values.iter_mut().enumerate().for_each(|(row, value)| {
+                *value = ChannelBlock::splat((10 * row + column) as f32);
+            });
+        });
+        let values: Vec<f32> = writer.finish().iter().map(|block| block.0[3]).collect();
+        assert_eq!(values, [9.0, 0.0, 1.0, 10.0, 11.0, 20.0, 21.0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "5 blocks hold no more")]
+    fn no_column_goes_beyond_its_part() {
+        Arena::new(5).take(5).extend_columns(3, |_, _: &mut [ChannelBlock; 2]| {});
+    }
+
+    #[test]
+    fn a_cleared_arena_gives_its_memory_again() {
+        let mut arena = Arena::new(3);
+        for round in 0..4 {
+            let mut writer = arena.take(3);
+            writer.extend((0..3).map(|index| ChannelBlock::splat((10 * round + index) as f32)));
+            let blocks = writer.finish();
+            assert_eq!(blocks[2].0[0], (10 * round + 2) as f32);
+            drop(blocks);
+            arena.clear();
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "an arena whose parts are gone")]
+    fn an_arena_in_use_is_not_cleared() {
+        let mut arena = Arena::new(1);
+        let _part = arena.take(1);
+        arena.clear();
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::isa::Neon;
 #[cfg(target_arch = "x86_64")]
 use crate::isa::{Amx, Avx2, Avx512, Avx512Bf16};
 use crate::portable;
-use crate::transform::TransformSegment;
+use crate::transform::{self, COMPONENTS, Lanes, TransformSegment};
 
 /// Convolves one output row: see [`ConvRow`] for the operation.
 ///
@@ -125,6 +125,24 @@ pub fn transform_segment(isa: Isa, mut call: TransformSegment<'_, '_>) {
         Isa::Avx512 => Avx512::new().expect("AVX-512 was detected").transform_segment(&mut call),
         #[cfg(target_arch = "aarch64")]
         Isa::Neon => Neon::new().expect("NEON was detected").transform_segment(&mut call),
+        #[cfg(not(all(target_arch = "x86_64", target_arch = "aarch64")))]
+        other => unreachable!("{other} kernels are not built for this architecture"),
+    }
+}
+
+/// Transforms sixteen filters: `[tap][filter]` into 36 components.
+///
+/// # Panics
+/// Where `isa` is not available here.
+pub(crate) fn transform_filters(isa: Isa, taps: &[Lanes; 9], components: &mut [ChannelBlock; COMPONENTS]) {
+    match isa.for_f32() {
+        Isa::Portable => transform::transform_filters(taps, components),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => Avx2::new().expect("AVX2 was detected").transform_filters(taps, components),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => Avx512::new().expect("AVX-512 was detected").transform_filters(taps, components),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => Neon::new().expect("NEON was detected").transform_filters(taps, components),
         #[cfg(not(all(target_arch = "x86_64", target_arch = "aarch64")))]
         other => unreachable!("{other} kernels are not built for this architecture"),
     }

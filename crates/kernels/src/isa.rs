@@ -18,7 +18,7 @@ use crate::{
 use crate::{
     ChannelBlock, ceiling,
     conv::{ConvRow, ConvSegment, tile, transformed},
-    transform::{self, TransformSegment},
+    transform::{self, COMPONENTS, Lanes, TransformSegment},
 };
 
 /// An instruction set that kernels are written for.
@@ -185,6 +185,16 @@ macro_rules! token {
                 }
                 // SAFETY: the token proves the features.
                 unsafe { enabled(self, segment) }
+            }
+
+            /// Transforms sixteen filters.
+            pub(crate) fn transform_filters(self, taps: &[Lanes; 9], components: &mut [ChannelBlock; COMPONENTS]) {
+                #[target_feature($(enable = $feature),+)]
+                fn enabled(taps: &[Lanes; 9], components: &mut [ChannelBlock; COMPONENTS]) {
+                    transform::transform_filters(taps, components);
+                }
+                // SAFETY: the token proves the features.
+                unsafe { enabled(taps, components) }
             }
         }
     };

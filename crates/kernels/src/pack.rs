@@ -2,12 +2,16 @@
 
 use std::fmt;
 
-use crate::arena::{Arena, Blocks, Writer};
+use crate::arena::{Arena, Blocks};
 use crate::bf16::CHANNELS_PER_PAIRED_BLOCK;
 use crate::block::{CHANNELS_PER_BLOCK, ChannelBlock, blocks_for};
-use crate::transform::{COMPONENTS, transform_filters};
+use crate::dispatch::transform_filters;
+use crate::isa::Isa;
+use crate::transform::COMPONENTS;
 
 mod bf16;
+#[cfg(test)]
+mod tests;
 
 /// A kernel's window: its size, and where it lies relative to the output pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +31,13 @@ impl Kernel {
     pub const CENTRED_3X3: Self = Self { rows: 3, columns: 3, first_row: -1, first_column: -1 };
     /// One pixel.
     pub const POINTWISE: Self = Self { rows: 1, columns: 1, first_row: 0, first_column: 0 };
+
+    /// What is left of a centred 3x3 window in one phase, row and column, of an enlargement `factor` times by repetition.
+    pub fn of_phase(factor: usize, phase: (usize, usize)) -> Self {
+        let (first_row, rows) = window(factor, phase.0);
+        let (first_column, columns) = window(factor, phase.1);
+        Self { rows, columns, first_row, first_column }
+    }
 }
 
 /// Weights or biases that do not have the shape they were declared with.
@@ -73,7 +84,8 @@ pub struct PackedConv {
     kernel: Kernel,
     out_channels: usize,
     input_block_channels: Vec<usize>,
-    weights: Blocks,
+    /// Of each output block.
+    weights: Vec<Blocks>,
     biases: Vec<ChannelBlock>,
 }
 
@@ -97,9 +109,17 @@ impl PackedConv {
         Self::pack(kernel, inputs, out_channels, weights, biases)
     }
 
-    /// Channel blocks that [`PackedConv::new_over_transformed`] takes of its arena.
-    pub fn blocks_over_transformed(inputs: &[usize], out_channels: usize) -> usize {
-        blocks_for(out_channels) * COMPONENTS * inputs.iter().sum::<usize>()
+    /// Channel blocks that packed weights take, over transformed tiles of their arena: see [`PackedConv::new`] for the shapes.
+    pub fn weight_blocks(kind: PackedKind, kernel: Kernel, inputs: &[usize], out_channels: usize) -> usize {
+        let (entries, taps) = match kind {
+            PackedKind::Direct => (inputs.iter().sum::<usize>(), kernel.rows * kernel.columns),
+            PackedKind::OverTransformed => (inputs.iter().sum(), COMPONENTS),
+            PackedKind::Bf16 => {
+                let pairs = inputs.iter().map(|channels| channels.div_ceil(2)).sum();
+                (pairs, kernel.rows * kernel.columns)
+            }
+        };
+        blocks_for(out_channels) * entries * taps
     }
 
     /// Packs a centred 3x3 convolution over what [`transform_segment`](crate::transform_segment) has made, into an arena.
@@ -114,7 +134,7 @@ impl PackedConv {
     /// [`PackShapeError`] where the number of values is another.
     ///
     /// # Panics
-    /// Where the arena has less left than [`PackedConv::blocks_over_transformed`].
+    /// Where the arena has less left than [`PackedConv::weight_blocks`].
     pub fn new_over_transformed(
         arena: &Arena,
         inputs: &[usize],
@@ -124,30 +144,49 @@ impl PackedConv {
     ) -> Result<Self, PackShapeError> {
         let in_channels: usize = inputs.iter().sum();
         check("weights", out_channels * in_channels * 9, weights.len())?;
-        let mut packed = arena.take(Self::blocks_over_transformed(inputs, out_channels));
-        // For one output block: `[in][component]`.
-        let mut filters = Vec::with_capacity(in_channels);
+        let isa = Isa::detect();
+        let filters = weights.as_chunks::<9>().0;
+        let mut panels = Vec::with_capacity(blocks_for(out_channels));
         for first in (0..out_channels).step_by(CHANNELS_PER_BLOCK) {
-            filters.clear();
-            filters.extend((0..in_channels).map(|input| {
-                let taps = std::array::from_fn(|tap| {
-                    std::array::from_fn(|lane| {
-                        let filter = (first + lane) * in_channels + input;
-                        if first + lane < out_channels { f64::from(weights[filter * 9 + tap]) } else { 0.0 }
-                    })
-                });
-                transform_filters(&taps)
-            }));
-            for component in 0..COMPONENTS {
-                packed.extend(filters.iter().map(|filter| filter[component]));
-            }
+            let outputs = first..out_channels.min(first + CHANNELS_PER_BLOCK);
+            let mut taps = [[0.0; CHANNELS_PER_BLOCK]; 9];
+            let mut packed = arena.take(COMPONENTS * in_channels);
+            packed.extend_columns(in_channels, |input, components| {
+                for (lane, out) in outputs.clone().enumerate() {
+                    let filter = &filters[out * in_channels + input];
+                    taps.iter_mut().zip(filter).for_each(|(tap, value)| tap[lane] = f64::from(*value));
+                }
+                transform_filters(isa, &taps, components);
+            });
+            panels.push(packed.finish());
         }
         Self::with_weights(
             (PackedKind::OverTransformed, Kernel::POINTWISE),
             inputs,
             out_channels,
-            (packed, biases),
+            (panels, biases),
         )
+    }
+
+    /// Adds a convolution of the same inputs, whose output channels follow: so the parts of a layer may be packed at the same
+    /// time.
+    ///
+    /// # Panics
+    /// Where the output channels so far do not fill their blocks, and where the two do not read the same.
+    pub fn join(&mut self, next: Self) {
+        assert!(
+            self.out_channels.is_multiple_of(CHANNELS_PER_BLOCK),
+            "{} output channels, and more behind them",
+            self.out_channels
+        );
+        assert_eq!(
+            (self.kind, self.kernel, &self.input_block_channels),
+            (next.kind, next.kernel, &next.input_block_channels),
+            "parts of one convolution"
+        );
+        self.out_channels += next.out_channels;
+        self.weights.extend(next.weights);
+        self.biases.extend(next.biases);
     }
 
     /// Packs one kernel, `[out][in][row][column]`.
@@ -164,16 +203,18 @@ impl PackedConv {
         let weight = |out: usize, input: usize, tap: usize| {
             if out < out_channels { weights[(out * in_channels + input) * taps + tap] } else { 0.0 }
         };
-        let blocks = blocks_for(out_channels) * in_channels * taps;
-        let mut packed = Arena::new(blocks).take(blocks);
+        let arena = Arena::new(Self::weight_blocks(PackedKind::Direct, kernel, inputs, out_channels));
+        let mut panels = Vec::with_capacity(blocks_for(out_channels));
         for first in (0..out_channels).step_by(CHANNELS_PER_BLOCK) {
+            let mut packed = arena.take(in_channels * taps);
             for block in input_blocks(inputs, CHANNELS_PER_BLOCK) {
                 for tap in 0..taps {
                     packed.extend(block.clone().map(|input| lanes(|lane| weight(first + lane, input, tap))));
                 }
             }
+            panels.push(packed.finish());
         }
-        Self::with_weights((PackedKind::Direct, kernel), inputs, out_channels, (packed, biases))
+        Self::with_weights((PackedKind::Direct, kernel), inputs, out_channels, (panels, biases))
     }
 
     /// Puts packed weights and biases together.
@@ -181,7 +222,7 @@ impl PackedConv {
         (kind, kernel): (PackedKind, Kernel),
         inputs: &[usize],
         out_channels: usize,
-        (weights, biases): (Writer, Option<&[f32]>),
+        (weights, biases): (Vec<Blocks>, Option<&[f32]>),
     ) -> Result<Self, PackShapeError> {
         let most = if kind == PackedKind::Bf16 { CHANNELS_PER_PAIRED_BLOCK } else { CHANNELS_PER_BLOCK };
         Ok(Self {
@@ -189,7 +230,7 @@ impl PackedConv {
             kernel,
             out_channels,
             input_block_channels: input_blocks(inputs, most).iter().map(std::ops::Range::len).collect(),
-            weights: weights.finish(),
+            weights,
             biases: bias_blocks(out_channels, biases)?,
         })
     }
@@ -236,7 +277,8 @@ impl PackedConv {
 
     /// Memory that the packed values take.
     pub fn size_bytes(&self) -> usize {
-        (self.weights.len() + self.biases.len()) * size_of::<ChannelBlock>()
+        let weights: usize = self.weights.iter().map(|panel| panel.len()).sum();
+        (weights + self.biases.len()) * size_of::<ChannelBlock>()
     }
 
     /// Whether it reads transformed tiles.
@@ -247,8 +289,9 @@ impl PackedConv {
     /// The weights of one component of one output block.
     pub(crate) fn panel(&self, out_block: usize, component: usize) -> &[ChannelBlock] {
         let components = if self.is_over_transformed() { COMPONENTS } else { 1 };
-        let length = self.weights.len() / (self.out_blocks() * components);
-        &self.weights[(out_block * components + component) * length..][..length]
+        let panel = &self.weights[out_block];
+        let length = panel.len() / components;
+        &panel[component * length..][..length]
     }
 
     /// The biases of one output block.
@@ -284,8 +327,7 @@ fn fold_phase(
 ) -> Result<(Kernel, Vec<f64>), PackShapeError> {
     let in_channels: usize = inputs.iter().sum();
     check("weights", out_channels * in_channels * 9, weights.len())?;
-    let (first_row, rows) = window(factor, phase.0);
-    let (first_column, columns) = window(factor, phase.1);
+    let kernel @ Kernel { rows, columns, first_row, first_column } = Kernel::of_phase(factor, phase);
     let mut folded = Vec::with_capacity(out_channels * in_channels * rows * columns);
     for taps in weights.as_chunks::<9>().0 {
         let mut sums = [0.0f64; 9];
@@ -296,7 +338,7 @@ fn fold_phase(
         }
         folded.extend_from_slice(&sums[..rows * columns]);
     }
-    Ok((Kernel { rows, columns, first_row, first_column }, folded))
+    Ok((kernel, folded))
 }
 
 /// The channel range of each block of at most `most` channels, where each input starts a new block.

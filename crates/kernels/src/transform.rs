@@ -151,26 +151,28 @@ fn tile_row<S: Simd>(simd: S, row: &[ChannelBlock], first: usize, factor: usize)
 }
 
 /// A value of sixteen filters.
-type Lanes = [f64; CHANNELS_PER_BLOCK];
+pub(crate) type Lanes = [f64; CHANNELS_PER_BLOCK];
 
-/// The 36 components of sixteen filters from their nine taps: G g G', in f64, rounded once.
-pub(crate) fn transform_filters(taps: &[Lanes; 9]) -> [ChannelBlock; COMPONENTS] {
+/// The 36 components of sixteen filters from their nine taps: G g G', in f64, rounded once. Every instruction set gives the
+/// same bits.
+#[inline(always)]
+pub(crate) fn transform_filters(taps: &[Lanes; 9], components: &mut [ChannelBlock; COMPONENTS]) {
     let mut rows = [[[0.0; CHANNELS_PER_BLOCK]; TILE_REACH]; 3];
     for (row, taps) in rows.iter_mut().zip(taps.as_chunks::<3>().0) {
         filter_lines(taps, row);
     }
-    let mut components = [ChannelBlock::ZERO; COMPONENTS];
     let mut lines = [[0.0; CHANNELS_PER_BLOCK]; TILE_REACH];
     for column in 0..TILE_REACH {
         filter_lines(&[rows[0][column], rows[1][column], rows[2][column]], &mut lines);
         for (row, line) in lines.iter().enumerate() {
-            components[row * TILE_REACH + column] = ChannelBlock(line.map(|value| value as f32));
+            let component = &mut components[row * TILE_REACH + column].0;
+            component.iter_mut().zip(line).for_each(|(component, value)| *component = *value as f32);
         }
     }
-    components
 }
 
 /// The matrix G: the polynomial of the taps at each point, over the product of the point's distances from the others.
+#[inline(always)]
 fn filter_lines(taps: &[Lanes; 3], lines: &mut [Lanes; TILE_REACH]) {
     for lane in 0..CHANNELS_PER_BLOCK {
         let (a, b, c) = (taps[0][lane], taps[1][lane], taps[2][lane]);

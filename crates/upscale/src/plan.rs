@@ -52,6 +52,7 @@ impl PicturePlan {
             edge: options.edge,
             tile: options.tile,
             memory_budget_bytes: budget - around,
+            keep_weights: options.keep_weights || options.self_ensemble,
             threads,
             ..RunOptions::default()
         };
@@ -61,7 +62,7 @@ impl PicturePlan {
         if options.self_ensemble && lr_size.0 != lr_size.1 {
             engine_bytes = engine_bytes.max(engine.transposed(network).map_err(&failed)?.peak_bytes());
         }
-        let decoding = network.weights_bytes().saturating_add(header.peak_decode_bytes());
+        let decoding = engine.weights_bytes().saturating_add(header.peak_decode_bytes());
         let peak_bytes = around.saturating_add(engine_bytes).max(decoding.saturating_add(PROCESS_BYTES));
         Ok(Self { engine, size, peak_bytes, keeps_planes })
     }

@@ -49,6 +49,8 @@ pub struct PictureOptions {
     pub tile: TilePolicy,
     /// Memory that the whole program may take.
     pub memory_budget_bytes: u64,
+    /// Whether packed weights may stay in memory for the next picture: see [`RunOptions::keep_weights`](esrgan_engine::RunOptions::keep_weights).
+    pub keep_weights: bool,
     /// Whether all eight turned and mirrored views are enlarged and averaged.
     pub self_ensemble: bool,
     /// How the output is written.
@@ -64,6 +66,7 @@ impl Default for PictureOptions {
             edge: Edge::Zero,
             tile: TilePolicy::Auto,
             memory_budget_bytes: crate::memory::default_budget_bytes(),
+            keep_weights: true,
             self_ensemble: false,
             encode: EncodeOptions::default(),
         }
@@ -122,7 +125,7 @@ impl Upscaler {
         }
         let engine = Engine::new(options.threads, options.isa).map_err(UpscaleError::Start)?;
         let precision = engine.precision_for(options.precision);
-        let network = engine.pack(&model, precision).map_err(UpscaleError::Start)?;
+        let network = Network::new(&model, precision).map_err(UpscaleError::Start)?;
         let mut origin = model.origin;
         if options.precision.is_some_and(|wanted| wanted != precision) {
             origin.notices.push(Notice::new(format!(
@@ -170,6 +173,11 @@ impl Upscaler {
         options: &PictureOptions,
     ) -> Result<PicturePlan, UpscaleError> {
         PicturePlan::new((&self.network, self.engine.threads()), job, header, options)
+    }
+
+    /// Packs the weights that a plan keeps, so that its first run need not.
+    pub fn prepare(&self, plan: &PicturePlan) {
+        self.engine.prepare(&self.network, plan.engine());
     }
 
     /// Enlarges one picture file into another.

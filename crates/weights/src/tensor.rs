@@ -72,9 +72,19 @@ impl Tensor {
 
     /// Its values; exact.
     pub fn to_f32(&self) -> Vec<f32> {
-        let halves = || self.bytes().as_chunks().0.iter().map(|pair| u16::from_le_bytes(*pair));
+        self.range_to_f32(0..self.num_elements())
+    }
+
+    /// The values of some elements, counted in C order; exact.
+    ///
+    /// # Panics
+    /// Where there are not as many.
+    pub fn range_to_f32(&self, elements: Range<usize>) -> Vec<f32> {
+        let size = self.dtype.size_bytes();
+        let bytes = &self.bytes()[elements.start * size..elements.end * size];
+        let halves = || bytes.as_chunks().0.iter().map(|pair| u16::from_le_bytes(*pair));
         match self.dtype {
-            DType::F32 => self.bytes().as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect(),
+            DType::F32 => bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect(),
             DType::F16 => halves().map(f16_to_f32).collect(),
             DType::BF16 => halves().map(bf16_to_f32).collect(),
         }

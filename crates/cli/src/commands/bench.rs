@@ -41,6 +41,7 @@ fn time(flags: &BenchFlags, model: &Path, input: &Path) -> anyhow::Result<Outcom
     let job = Job { input, output: flags.output.as_deref().unwrap_or(input), format: PictureFormat::Png };
     let plan = upscaler.plan(&job, &header, &options)?;
     let decoded = decode(input, &options.limits)?;
+    upscaler.prepare(&plan);
     let mut seconds = Vec::new();
     let mut raster = None;
     for _ in 0..flags.repeat {

@@ -30,7 +30,8 @@ pub(crate) fn run(flags: &UpscaleFlags) -> anyhow::Result<Outcome> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
-    Run { flags, model: &model, upscaler: &upscaler, options: picture_options(flags), stop }.all(&batch)
+    Run { flags, model: &model, upscaler: &upscaler, options: picture_options(flags, batch.jobs.len()), stop }
+        .all(&batch)
 }
 
 /// Loads the model, as x3 where its file fits that and the user asks for it.
@@ -54,7 +55,7 @@ fn load(model: &Path, flags: &UpscaleFlags) -> anyhow::Result<(Upscaler, Vec<Not
     Ok((upscaler, notices))
 }
 
-fn picture_options(flags: &UpscaleFlags) -> PictureOptions {
+fn picture_options(flags: &UpscaleFlags, pictures: usize) -> PictureOptions {
     let memory_budget_bytes = flags.memory.unwrap_or_else(default_budget_bytes);
     PictureOptions {
         limits: Limits {
@@ -67,6 +68,7 @@ fn picture_options(flags: &UpscaleFlags) -> PictureOptions {
         edge: flags.edge.into(),
         tile: flags.tile.0,
         memory_budget_bytes,
+        keep_weights: pictures > 1,
         self_ensemble: flags.tta,
         encode: EncodeOptions { quality: flags.quality },
     }

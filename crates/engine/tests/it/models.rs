@@ -184,8 +184,12 @@ fn hold_bits_against_one_thread(isa: Isa, precision: Precision) {
                 // Bands are as wide as one thread asks for where memory is short: the budget was found so.
                 let planned_threads = if memory_budget_bytes == least { 1 } else { threads };
                 let options = RunOptions { memory_budget_bytes, threads: planned_threads, ..options };
-                let output = run(&engine, &network, &planes, &options);
-                assert!(output == reference, "{} {edge:?} {threads} threads", path.display());
+                // Packed anew group by group, then all at once, then as the run before left them.
+                for keep_weights in [false, true, true] {
+                    let options = RunOptions { keep_weights, ..options };
+                    let output = run(&engine, &network, &planes, &options);
+                    assert!(output == reference, "{} {edge:?} {threads} threads", path.display());
+                }
             }
         }
     }
@@ -281,6 +285,26 @@ fn memory_is_planned_and_refused_before_any_work() {
     assert!(matches!(Plan::new(&network, 0, 4, &RunOptions::default()), Err(EngineError::Size { .. })));
     let small = RunOptions { tile: TilePolicy::LrPx(8), ..RunOptions::default() };
     assert!(matches!(Plan::new(&network, 60, 40, &small), Err(EngineError::TileSize { found: 8, .. })));
+}
+
+/// Weights that are packed group by group take less memory, and come before tiles where memory is short.
+#[test]
+fn weights_are_kept_where_that_pays() {
+    let Some(folder) = shared_data("weights") else {
+        return;
+    };
+    let network = network(&folder.join("realesrgan-x4plus.bin"), None);
+    let plan = |side, options: RunOptions| Plan::new(&network, side, side, &options).unwrap();
+    let kept = plan(64, RunOptions::default());
+    let passing = plan(64, RunOptions { keep_weights: false, ..RunOptions::default() });
+    assert!(kept.keeps_weights() && !passing.keeps_weights());
+    assert!(4 * passing.weights_bytes() < kept.weights_bytes());
+    assert!(!plan(512, RunOptions::default()).keeps_weights(), "large pictures pack group by group");
+    let memory_budget_bytes = passing.weights_bytes() + (100 << 20);
+    let short = plan(64, RunOptions { memory_budget_bytes, ..RunOptions::default() });
+    assert!(short.is_exact() && !short.keeps_weights(), "exactness is worth more than time");
+    let tiles = RunOptions { tile: TilePolicy::LrPx(48), keep_weights: false, ..RunOptions::default() };
+    assert!(plan(64, tiles).keeps_weights(), "each tile needs all weights");
 }
 
 /// Where memory is short, rows are streamed, and the memory of a tall picture does not grow with its height.

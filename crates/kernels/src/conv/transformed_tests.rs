@@ -4,8 +4,8 @@
 use super::tests::{Values, blocked};
 use super::*;
 use crate::{
-    Arena, Isa, TILE_REACH, TILE_SIDE, TransformSegment, blocks_for, conv_segment, segment_length, segments,
-    transform_segment, transformed_length,
+    Arena, Isa, Kernel, PackedKind, TILE_REACH, TILE_SIDE, TransformSegment, blocks_for, conv_segment,
+    segment_length, segments, transform_segment, transformed_length,
 };
 
 #[derive(Clone, Debug)]
@@ -239,7 +239,8 @@ fn transformed(isa: Isa, case: &Case, rows: &[Vec<Vec<ChannelBlock>>], y: usize)
 }
 
 fn arena(case: &Case) -> Arena {
-    Arena::new(PackedConv::blocks_over_transformed(&case.inputs, case.out_channels))
+    let (kind, kernel) = (PackedKind::OverTransformed, Kernel::CENTRED_3X3);
+    Arena::new(PackedConv::weight_blocks(kind, kernel, &case.inputs, case.out_channels))
 }
 
 /// The output, `[row][block][pixel]`, two poisoned pixels behind each row.

@@ -3,7 +3,7 @@
 use super::{Kernel, PackShapeError, PackedConv, PackedKind, check, fold_phase, input_blocks, lanes};
 use crate::arena::Arena;
 use crate::bf16::{CHANNELS_PER_PAIRED_BLOCK, round_f64};
-use crate::block::{CHANNELS_PER_BLOCK, blocks_for};
+use crate::block::CHANNELS_PER_BLOCK;
 
 impl PackedConv {
     /// Packs a convolution over paired rows, for [`conv_row_bf16`](crate::conv_row_bf16).
@@ -80,9 +80,10 @@ impl PackedConv {
             if out < out_channels { u32::from(round_f64(weights[index].into())) } else { 0 }
         };
         let pairs: usize = inputs.iter().map(|channels| channels.div_ceil(2)).sum();
-        let blocks = blocks_for(out_channels) * pairs * taps;
-        let mut packed = Arena::new(blocks).take(blocks);
+        let arena = Arena::new(Self::weight_blocks(PackedKind::Bf16, kernel, inputs, out_channels));
+        let mut panels = Vec::new();
         for first in (0..out_channels).step_by(CHANNELS_PER_BLOCK) {
+            let mut packed = arena.take(pairs * taps);
             let blocks = input_blocks(inputs, CHANNELS_PER_PAIRED_BLOCK);
             for (block, tap) in blocks.iter().flat_map(|block| (0..taps).map(move |tap| (block, tap))) {
                 let pair = |out: usize, input: usize| {
@@ -92,7 +93,8 @@ impl PackedConv {
                 let inputs = block.clone().step_by(2);
                 packed.extend(inputs.map(|input| lanes(|lane| pair(first + lane, input))));
             }
+            panels.push(packed.finish());
         }
-        Self::with_weights((PackedKind::Bf16, kernel), inputs, out_channels, (packed, biases))
+        Self::with_weights((PackedKind::Bf16, kernel), inputs, out_channels, (panels, biases))
     }
 }
