@@ -15,8 +15,8 @@ use crate::tiles::Tiling;
 pub(crate) const MIN_TILE_LR_PX: usize = 32;
 /// The largest tile that is tried: beyond it the seams are so few that smaller memory is worth more.
 const MAX_TILE_LR_PX: usize = 1024;
-/// Input pixels from which on packing the weights takes less than a hundredth of a run.
-const LARGE_LR_PIXELS: usize = 512 * 512;
+/// Trunk pixels from which on packing the weights takes less than a hundredth of a run in f32.
+const LARGE_TRUNK_PIXELS: usize = 512 * 512;
 
 /// Whether a picture may be cut into tiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -180,9 +180,9 @@ impl Plan {
     /// The groups whose weights the run packs one by one, if it does so.
     fn groups_to_pack(&self) -> Option<&[Group]> {
         match &self.method {
-            Method::Exact(Schedule { groups, .. }) if groups.len() > 1 => {
-                let is_large = self.lr_width * self.lr_height >= LARGE_LR_PIXELS;
-                (is_large || !self.keep_weights).then_some(groups)
+            Method::Exact(schedule) if schedule.groups.len() > 1 => {
+                let is_large = schedule.grid_width * schedule.grid_height >= LARGE_TRUNK_PIXELS;
+                (is_large || !self.keep_weights).then_some(&schedule.groups)
             }
             // Tiles, and a stream through all layers, need all weights again and again.
             _ => None,
