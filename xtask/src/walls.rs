@@ -30,7 +30,8 @@ const ROOMS: &[Room] = &[
         links: &["esrgan-core", "esrgan-image", "esrgan-weights", "esrgan-engine"],
         tests: &[],
     },
-    Room { package: "esrgan", links: &["esrgan-core", "esrgan-upscale"], tests: &[] },
+    Room { package: "esrgan-degrade", links: &["esrgan-core", "esrgan-image"], tests: &[] },
+    Room { package: "esrgan", links: &["esrgan-core", "esrgan-upscale", "esrgan-degrade"], tests: &[] },
     Room { package: TESTKIT, links: &["esrgan-core"], tests: &[] },
     Room { package: "xtask", links: &[], tests: &[] },
 ];

@@ -1,11 +1,13 @@
 //! Flags: one struct for each command, and the values that several of them take.
 
+mod degrade;
 mod models;
 mod upscale;
 mod values;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use degrade::DegradeFlags;
 pub(crate) use models::{BenchFlags, ConvertFlags, InspectFlags, InterpolateFlags, ListFlags};
 pub(crate) use upscale::UpscaleFlags;
 pub(crate) use values::{AlphaFlag, Device, EdgeFlag, FormatFlag, PrecisionFlag, TileFlag};
@@ -23,6 +25,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Enlarge pictures or folders of pictures
     Upscale(Box<UpscaleFlags>),
+    /// Make low-resolution pictures of good ones, as training needs them
+    Degrade(DegradeFlags),
     /// Say what a model file holds
     Inspect(InspectFlags),
     /// Turn a model into another format, key layout or number type

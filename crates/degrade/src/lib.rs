@@ -1,0 +1,29 @@
+//! Degradation: low-resolution pictures made of good ones by blur, resizing, noise and JPEG, as training needs them.
+//!
+//! What lives here: the random choices ([`Degradation::sample`]), what they do to a picture ([`Degradation::apply`]), and the
+//! generator by counter that both draw from ([`random`]). What does not: reading data sets, crops, flags.
+//! Theory: Wang et al., "Real-ESRGAN", 2021, section 3.
+
+mod bessel;
+mod degradation;
+mod draw;
+mod error;
+mod files;
+mod filter;
+mod jpeg;
+mod kernel;
+mod noise;
+mod parameters;
+pub mod random;
+mod resize;
+
+pub use degradation::Degradation;
+pub use draw::Preset;
+pub use error::DegradeError;
+pub use files::{DegradeJob, DegradeReport, degrade_file, degrade_files, preview};
+pub use jpeg::quantisation_tables;
+pub use kernel::{Kernel, KernelShape, Profile};
+pub use noise::{Noise, NoiseKind};
+pub use parameters::{Parameters, Step, Target};
+pub use random::{Purpose, RandomStream, SampleKey};
+pub use resize::ResizeMode;
