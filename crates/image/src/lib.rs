@@ -11,6 +11,7 @@ mod encode;
 mod error;
 mod format;
 mod header;
+mod imresize;
 mod limits;
 mod memory;
 mod metadata;
@@ -25,6 +26,7 @@ pub use encode::{EncodeOptions, check_size, check_writable, encode, encoding_byt
 pub use error::{Cause, ImageError, LimitName};
 pub use format::PictureFormat;
 pub use header::Header;
+pub use imresize::{Boundary, imresize};
 pub use limits::Limits;
 pub use metadata::{Density, Metadata};
 pub use raster::{Raster, Samples};

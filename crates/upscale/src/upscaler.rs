@@ -282,7 +282,7 @@ fn finish_planes(enlarged: EnlargedPlanes, (width, height): (usize, usize), dept
     let alpha = color.split_off(enlarged.color_channels).pop();
     let mut picture = Picture { color, alpha };
     if (picture.width(), picture.height()) != (width, height) {
-        picture = resample_picture(&picture, width, height, Filter::Lanczos3);
+        picture = resample_picture(&picture, width, height, Filter::Bicubic);
     }
     Raster::from_picture(&picture, depth)
 }

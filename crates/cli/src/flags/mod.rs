@@ -1,14 +1,16 @@
 //! Flags: one struct for each command, and the values that several of them take.
 
+mod downscale;
 mod models;
 mod upscale;
 mod values;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use downscale::DownscaleFlags;
 pub(crate) use models::{BenchFlags, ConvertFlags, InspectFlags, InterpolateFlags, ListFlags};
 pub(crate) use upscale::UpscaleFlags;
-pub(crate) use values::{AlphaFlag, Device, EdgeFlag, FormatFlag, PrecisionFlag, TileFlag};
+pub(crate) use values::{AlphaFlag, BoundaryFlag, Device, EdgeFlag, FormatFlag, PrecisionFlag, TileFlag};
 
 /// Enlarges pictures with any ESRGAN model, exactly and within bounded memory.
 #[derive(Debug, Parser)]
@@ -23,6 +25,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Enlarge pictures or folders of pictures
     Upscale(Box<UpscaleFlags>),
+    /// Make pictures smaller as the papers do: MATLAB's bicubic, to the bit
+    Downscale(DownscaleFlags),
     /// Say what a model file holds
     Inspect(InspectFlags),
     /// Turn a model into another format, key layout or number type

@@ -4,6 +4,7 @@
 mod batch;
 #[cfg(test)]
 mod bench;
+mod downscale;
 #[cfg(test)]
 mod fidelity;
 #[cfg(test)]
