@@ -8,7 +8,7 @@ use esrgan_upscale::{Limits, decode};
 use crate::run::{Folder, esrgan, text};
 
 fn levels(path: &Path) -> ((usize, usize), Vec<f32>) {
-    let picture = decode(path, &Limits::default()).unwrap().picture;
+    let picture = decode(path, &Limits::default()).expect("a sound picture").picture;
     let size = (picture.width(), picture.height());
     (size, picture.color.iter().flat_map(|plane| plane.samples().to_vec()).collect())
 }

@@ -7,7 +7,7 @@ use esrgan_image::{Boundary, Limits, decode, imresize};
 use esrgan_testkit::shared_data;
 
 fn picture(path: &Path) -> Picture {
-    decode(path, &Limits::default()).unwrap().picture
+    decode(path, &Limits::default()).expect("a sound picture").picture
 }
 
 /// The pictures of a folder, by name.
@@ -15,7 +15,8 @@ fn pictures(folder: &str, count: usize) -> Vec<PathBuf> {
     let Some(folder) = shared_data(folder) else {
         return Vec::new();
     };
-    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<_> =
+        std::fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path()).collect();
     paths.sort();
     assert_eq!(paths.len(), count);
     paths
@@ -23,7 +24,7 @@ fn pictures(folder: &str, count: usize) -> Vec<PathBuf> {
 
 fn cropped(plane: &Plane, width: usize, height: usize) -> Plane {
     let samples = (0..height).flat_map(|y| plane.row(y)[..width].to_vec()).collect();
-    Plane::new(width, height, samples).unwrap()
+    Plane::new(width, height, samples).expect("as many samples as pixels")
 }
 
 fn differing(found: &Plane, expected: &Plane) -> usize {
