@@ -30,7 +30,12 @@ const ROOMS: &[Room] = &[
         links: &["esrgan-core", "esrgan-image", "esrgan-weights", "esrgan-engine"],
         tests: &[],
     },
-    Room { package: "esrgan", links: &["esrgan-core", "esrgan-upscale"], tests: &[] },
+    Room {
+        package: "esrgan-evaluate",
+        links: &["esrgan-core", "esrgan-image", "esrgan-weights", "esrgan-metrics", "esrgan-upscale"],
+        tests: &[],
+    },
+    Room { package: "esrgan", links: &["esrgan-core", "esrgan-upscale", "esrgan-evaluate"], tests: &[] },
     Room { package: TESTKIT, links: &["esrgan-core"], tests: &[] },
     Room { package: "xtask", links: &[], tests: &[] },
 ];

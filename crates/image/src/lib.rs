@@ -20,9 +20,10 @@ mod raster;
 mod resample;
 mod transfer;
 
+pub use atomic::write_atomically;
 pub use bleed::bleed_colors;
 pub use decode::{Decoded, decode, decode_bytes, probe};
-pub use encode::{EncodeOptions, check_size, check_writable, encode, encoding_bytes};
+pub use encode::{EncodeOptions, check_size, check_writable, encode, encode_png, encoding_bytes};
 pub use error::{Cause, ImageError, LimitName};
 pub use format::PictureFormat;
 pub use header::Header;

@@ -40,7 +40,7 @@ pub use upscaler::{Job, ModelOptions, PictureOptions, Report, Upscaler};
 
 pub use esrgan_engine::{Edge, Engine, EngineError, Isa, Network, Plan, Precision, RunOptions, TilePolicy};
 pub use esrgan_image::{
-    Boundary, Decoded, EncodeOptions, ImageError, Limits, Metadata, PictureFormat, Raster, Samples, decode,
+    Boundary, Decoded, EncodeOptions, Filter, ImageError, Limits, Metadata, PictureFormat, Raster, Samples, decode,
     encode, probe,
 };
 pub use esrgan_weights::{

@@ -175,6 +175,21 @@ impl Upscaler {
         PicturePlan::new((&self.network, self.engine.threads()), job, header, options)
     }
 
+    /// Plans the enlargement of a picture in memory, which errors call `name`.
+    ///
+    /// # Errors
+    /// As [`Upscaler::plan`].
+    pub fn plan_picture(
+        &self,
+        name: &Path,
+        picture: &Picture,
+        depth: SampleDepth,
+        options: &PictureOptions,
+    ) -> Result<PicturePlan, UpscaleError> {
+        let job = Job { input: name, output: name, format: PictureFormat::Png };
+        self.plan(&job, &Header::of_picture(picture, depth), options)
+    }
+
     /// Packs the weights that a plan keeps, so that its first run need not.
     pub fn prepare(&self, plan: &PicturePlan) {
         self.engine.prepare(&self.network, plan.engine());

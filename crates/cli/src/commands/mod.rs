@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod docs;
 pub(crate) mod downscale;
+pub(crate) mod eval;
 pub(crate) mod models;
 mod suite;
 pub(crate) mod upscale;

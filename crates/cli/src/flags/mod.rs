@@ -1,6 +1,7 @@
 //! Flags: one struct for each command, and the values that several of them take.
 
 mod downscale;
+mod eval;
 mod models;
 mod upscale;
 mod values;
@@ -8,6 +9,7 @@ mod values;
 use clap::{Parser, Subcommand};
 
 pub(crate) use downscale::DownscaleFlags;
+pub(crate) use eval::EvalFlags;
 pub(crate) use models::{BenchFlags, ConvertFlags, InspectFlags, InterpolateFlags, ListFlags};
 pub(crate) use upscale::UpscaleFlags;
 pub(crate) use values::{AlphaFlag, BoundaryFlag, Device, EdgeFlag, FormatFlag, PrecisionFlag, TileFlag};
@@ -27,6 +29,8 @@ pub(crate) enum Command {
     Upscale(Box<UpscaleFlags>),
     /// Make pictures smaller as the papers do: MATLAB's bicubic, to the bit
     Downscale(DownscaleFlags),
+    /// Measure a model, a filter or a folder of results against the true pictures
+    Eval(Box<EvalFlags>),
     /// Say what a model file holds
     Inspect(InspectFlags),
     /// Turn a model into another format, key layout or number type

@@ -5,6 +5,7 @@ mod batch;
 #[cfg(test)]
 mod bench;
 mod downscale;
+mod eval;
 #[cfg(test)]
 mod fidelity;
 #[cfg(test)]
