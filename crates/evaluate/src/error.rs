@@ -99,6 +99,14 @@ pub enum EvaluateError {
         /// The metric.
         metric: &'static str,
     },
+    /// Two networks of LPIPS, but one file of weights for them.
+    #[error("`{first}` and `{second}` need a backbone each: measure them one after the other")]
+    TwoNetworks {
+        /// The one.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
     /// A file or folder could not be looked at, or not written.
     #[error("{}: {source}", path.display())]
     Io {
@@ -130,7 +138,8 @@ impl Classify for EvaluateError {
             | Self::Partner { .. }
             | Self::Depth { .. }
             | Self::NoPictures { .. }
-            | Self::NoWeights { .. } => Kind::Argument,
+            | Self::NoWeights { .. }
+            | Self::TwoNetworks { .. } => Kind::Argument,
         }
     }
 }

@@ -134,8 +134,13 @@ impl Measures {
     /// [`EvaluateError::Metric`] for its files.
     pub fn new(metrics: &[Metric], lpips: Option<&LpipsFiles>) -> Result<Self, EvaluateError> {
         let mut prepared = Self { metrics: metrics.to_vec(), lpips: None };
+        let mut first = None;
         for &metric in metrics {
             let Some(network) = metric.network() else { continue };
+            let first = *first.get_or_insert(metric);
+            if first != metric {
+                return Err(EvaluateError::TwoNetworks { first: first.name(), second: metric.name() });
+            }
             let files = lpips.ok_or(EvaluateError::NoWeights { metric: metric.name() })?;
             let backbone = load_tensors(&files.backbone, &Limits::default())?;
             let heads = load_tensors(&files.heads, &Limits::default())?;

@@ -131,10 +131,29 @@ fn what_is_wrong_beforehand_starts_nothing() {
     let folder = Folder::new();
     std::fs::create_dir(folder.join("empty")).unwrap();
     let empty = text(&folder.join("empty"));
+    let Some(weights) = shared_data("weights") else { return };
+    let backbone = text(&weights.join("vgg16_features.safetensors"));
+    let heads = text(&weights.join("lpips_vgg_v0.1.safetensors"));
     for (arguments, part) in [
         (vec!["eval", "--method", "bicubic", "--hr", &empty], "holds no picture"),
         (vec!["eval", "--method", "bicubic", "--hr", "/nowhere"], "/nowhere"),
         (vec!["eval", "--method", "bicubic", "--hr", &empty, "--metrics", "lpips-vgg"], "--lpips-backbone"),
+        (
+            vec![
+                "eval",
+                "--method",
+                "bicubic",
+                "--hr",
+                &empty,
+                "--metrics",
+                "lpips-vgg,lpips-alex",
+                "--lpips-backbone",
+                &backbone,
+                "--lpips-heads",
+                &heads,
+            ],
+            "one after the other",
+        ),
         (vec!["eval", "--method", "bicubic", "--hr", &empty, "--metrics", "ssim"], "`ssim` is no metric"),
         (vec!["eval", "-m", "/nowhere.pth", "--hr", &empty], "/nowhere.pth"),
     ] {
