@@ -31,6 +31,11 @@ const ROOMS: &[Room] = &[
         tests: &[],
     },
     Room {
+        package: "esrgan-metrics",
+        links: &["esrgan-core", "esrgan-kernels", "esrgan-weights"],
+        tests: &["esrgan-image"],
+    },
+    Room {
         package: "esrgan-evaluate",
         links: &["esrgan-core", "esrgan-image", "esrgan-weights", "esrgan-metrics", "esrgan-upscale"],
         tests: &[],
@@ -53,7 +58,7 @@ const WALLS: &[Wall] = &[
     Wall { outside: "tokio", rooms: &["esrgan-serve"] },
     Wall { outside: "axum", rooms: &["esrgan-serve"] },
     Wall { outside: "image", rooms: &["esrgan-image"] },
-    Wall { outside: "rayon", rooms: &["esrgan-engine", "esrgan-train"] },
+    Wall { outside: "rayon", rooms: &["esrgan-engine", "esrgan-metrics", "esrgan-train"] },
     Wall { outside: "anyhow", rooms: &["esrgan", "xtask"] },
 ];
 

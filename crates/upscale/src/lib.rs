@@ -40,8 +40,8 @@ pub use upscaler::{Job, ModelOptions, PictureOptions, Report, Upscaler};
 
 pub use esrgan_engine::{Edge, Engine, EngineError, Isa, Network, Plan, Precision, RunOptions, TilePolicy};
 pub use esrgan_image::{
-    Boundary, Decoded, EncodeOptions, Filter, ImageError, Limits, Metadata, PictureFormat, Raster, Samples, decode,
-    encode, probe,
+    Boundary, Decoded, EncodeOptions, Filter, ImageError, Limits, Metadata, PictureFormat, Raster, Samples,
+    decode, encode, probe,
 };
 pub use esrgan_weights::{
     Activation, DType, Family, Format, KeyLayout, LoadOptions, Model, ModelSpec, Origin, SaveOptions,
