@@ -91,7 +91,8 @@ const SQUEEZE: &[Step] = &[
 #[derive(Debug)]
 enum Layer {
     Conv(Conv),
-    Fire { squeeze: Conv, expand_1x1: Conv, expand_3x3: Conv },
+    /// What squeezes, and the two that expand: of one pixel, and of 3x3.
+    Fire(Box<[Conv; 3]>),
     Pool(usize, bool),
     Compare,
 }
@@ -133,7 +134,7 @@ impl Network {
                     let expand_1x1 = part("expand1x1", [out_channels, between, 1, 1])?;
                     let expand_3x3 = part("expand3x3", [out_channels, between, 3, 3])?;
                     channels = 2 * out_channels;
-                    Layer::Fire { squeeze, expand_1x1, expand_3x3 }
+                    Layer::Fire(Box::new([squeeze, expand_1x1, expand_3x3]))
                 }
                 Pool(side, keeps_rest) => Layer::Pool(side, keeps_rest),
                 Compare => {
@@ -174,7 +175,8 @@ impl Network {
         for layer in &self.layers {
             match layer {
                 Layer::Conv(conv) => map = map.convolved(conv),
-                Layer::Fire { squeeze, expand_1x1, expand_3x3 } => {
+                Layer::Fire(convs) => {
+                    let [squeeze, expand_1x1, expand_3x3] = &**convs;
                     let between = map.convolved(squeeze);
                     map = between.convolved(expand_1x1).beside(&between.convolved(expand_3x3));
                 }

@@ -43,13 +43,10 @@ impl Model {
         let mut numbers = PRISTINE.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes));
         let mut next = || numbers.next().expect("the model is whole: `data/make_pristine.py` wrote it");
         let mean = std::array::from_fn(|_| next());
-        let mut covariance = [[0.0; FEATURES]; FEATURES];
-        for row in 0..FEATURES {
-            for column in 0..=row {
-                covariance[row][column] = next();
-                covariance[column][row] = covariance[row][column];
-            }
-        }
+        let triangle: Vec<Vec<f64>> = (0..FEATURES).map(|row| (0..=row).map(|_| next()).collect()).collect();
+        let covariance = std::array::from_fn(|row| {
+            std::array::from_fn(|column| triangle[row.max(column)][row.min(column)])
+        });
         Self { mean, covariance }
     }
 
@@ -68,10 +65,10 @@ impl Model {
         });
         // With the factor L of the covariance, the form is the square of inverse(L) (m1 - m2).
         let factor = cholesky(&covariance)?;
-        let mut solved = [0.0; FEATURES];
-        for row in 0..FEATURES {
-            let sum: f64 = (0..row).map(|column| factor[row][column] * solved[column]).sum();
-            solved[row] = (difference[row] - sum) / factor[row][row];
+        let mut solved: Vec<f64> = Vec::with_capacity(FEATURES);
+        for (row, difference) in factor.iter().zip(difference) {
+            let sum: f64 = row.iter().zip(&solved).map(|(factor, solved)| factor * solved).sum();
+            solved.push((difference - sum) / row[solved.len()]);
         }
         Some(solved.iter().map(|value| value * value).sum::<f64>().sqrt())
     }
