@@ -30,8 +30,22 @@ const ROOMS: &[Room] = &[
         links: &["esrgan-core", "esrgan-image", "esrgan-weights", "esrgan-engine"],
         tests: &[],
     },
+    Room {
+        package: "esrgan-metrics",
+        links: &["esrgan-core", "esrgan-kernels", "esrgan-weights"],
+        tests: &["esrgan-image"],
+    },
+    Room {
+        package: "esrgan-evaluate",
+        links: &["esrgan-core", "esrgan-image", "esrgan-weights", "esrgan-metrics", "esrgan-upscale"],
+        tests: &[],
+    },
     Room { package: "esrgan-degrade", links: &["esrgan-core", "esrgan-image"], tests: &[] },
-    Room { package: "esrgan", links: &["esrgan-core", "esrgan-upscale", "esrgan-degrade"], tests: &[] },
+    Room {
+        package: "esrgan",
+        links: &["esrgan-core", "esrgan-upscale", "esrgan-evaluate", "esrgan-degrade"],
+        tests: &[],
+    },
     Room { package: TESTKIT, links: &["esrgan-core"], tests: &[] },
     Room { package: "xtask", links: &[], tests: &[] },
 ];
@@ -49,7 +63,7 @@ const WALLS: &[Wall] = &[
     Wall { outside: "tokio", rooms: &["esrgan-serve"] },
     Wall { outside: "axum", rooms: &["esrgan-serve"] },
     Wall { outside: "image", rooms: &["esrgan-image"] },
-    Wall { outside: "rayon", rooms: &["esrgan-engine", "esrgan-train"] },
+    Wall { outside: "rayon", rooms: &["esrgan-engine", "esrgan-metrics", "esrgan-train"] },
     Wall { outside: "anyhow", rooms: &["esrgan", "xtask"] },
 ];
 

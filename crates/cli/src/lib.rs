@@ -28,6 +28,8 @@ enum Outcome {
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Upscale(flags) => commands::upscale::run(&flags),
+        Command::Downscale(flags) => commands::downscale::run(&flags),
+        Command::Eval(flags) => commands::eval::run(&flags),
         Command::Degrade(flags) => commands::degrade::run(&flags),
         Command::Inspect(flags) => commands::models::inspect(&flags),
         Command::Convert(flags) => commands::models::convert(&flags),

@@ -1,6 +1,7 @@
 //! What goes to stderr: errors, notices, progress.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use esrgan_core::Notice;
@@ -46,6 +47,19 @@ pub(crate) fn step(number: usize, of: usize, what: &str) {
 pub(crate) fn notices(about: &std::path::Path, notices: &[Notice]) {
     for notice in notices {
         eprintln!("note: {}: {notice}", about.display());
+    }
+}
+
+/// Says how a batch went: what failed, and what was left alone.
+pub(crate) fn summary(done: usize, skipped: usize, failed: &[PathBuf], passed_over: &[PathBuf]) {
+    if done + skipped + failed.len() > 1 || !failed.is_empty() {
+        eprintln!("{done} done, {skipped} skipped, {} failed", failed.len());
+    }
+    for path in failed {
+        eprintln!("failed: {}", path.display());
+    }
+    for path in passed_over {
+        eprintln!("note: {}: left alone: no picture by its name, or a link to nothing", path.display());
     }
 }
 

@@ -4,9 +4,19 @@
 //! stands for the old file or for the whole new one.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Writes a whole file under its name, or leaves what is there.
+///
+/// # Errors
+/// What the system says; the old file is then as it was.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let (pending, mut file) = PendingFile::create(path)?;
+    file.write_all(bytes)?;
+    pending.commit(file)
+}
 
 /// A file that is being written beside its target; dropped before [`PendingFile::commit`], it vanishes.
 pub(crate) struct PendingFile {

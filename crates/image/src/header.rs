@@ -1,6 +1,6 @@
 //! What a file's header promises, and the memory that follows from it.
 
-use esrgan_core::SampleDepth;
+use esrgan_core::{Picture, SampleDepth};
 
 use crate::PictureFormat;
 use crate::orientation::Orientation;
@@ -37,6 +37,20 @@ impl Header {
             is_gray: stored.is_gray,
             scratch_bytes: stored.scratch_bytes,
             turns: stored.orientation.transposes(),
+        }
+    }
+
+    /// What the header of a PNG of a picture would say.
+    pub fn of_picture(picture: &Picture, depth: SampleDepth) -> Self {
+        Self {
+            width: picture.width(),
+            height: picture.height(),
+            format: PictureFormat::Png,
+            depth,
+            has_alpha: picture.alpha.is_some(),
+            is_gray: picture.is_gray(),
+            scratch_bytes: 0,
+            turns: false,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use esrgan_core::{Picture, SampleDepth, quantise_u8, quantise_u16};
+use esrgan_core::{Picture, Plane, SampleDepth, dequantise_u8, dequantise_u16, quantise_u8, quantise_u16};
 
 use crate::canvas::Sample;
 use crate::error::Failure;
@@ -101,6 +101,25 @@ impl Raster {
             SampleDepth::F32 => Samples::F32(interleaved(&planes)),
         };
         Self { width: picture.width(), height: picture.height(), channels: planes.len(), samples }
+    }
+
+    /// The planes that a decoder would make of the samples.
+    ///
+    /// # Panics
+    /// Where the samples are not `width * height * channels`.
+    pub fn to_picture(&self) -> Picture {
+        assert_eq!(self.samples.len(), self.width * self.height * self.channels, "samples of the raster");
+        let of = |channel: usize| {
+            let places = (0..self.width * self.height).map(|pixel| pixel * self.channels + channel);
+            let samples = match &self.samples {
+                Samples::U8(samples) => places.map(|place| dequantise_u8(samples[place])).collect(),
+                Samples::U16(samples) => places.map(|place| dequantise_u16(samples[place])).collect(),
+                Samples::F32(samples) => places.map(|place| samples[place]).collect(),
+            };
+            Plane::new(self.width, self.height, samples).expect("a sample for each pixel")
+        };
+        let colors = if self.is_gray() { 1 } else { 3 };
+        Picture { color: (0..colors).map(of).collect(), alpha: self.has_alpha().then(|| of(colors)) }
     }
 
     /// Whether there is one colour channel.

@@ -1,10 +1,12 @@
 //! Resampling to any size, antialiased, in 32-bit floating point.
 
 use bytemuck::{cast_slice, cast_slice_mut};
-use esrgan_core::{Picture, Plane};
+use esrgan_core::{Picture, Plane, SampleDepth};
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::F32;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
+
+use crate::imresize::{Boundary, imresize};
 
 /// How new samples are made of old ones. When shrinking, all but [`Filter::Nearest`] widen with the scale.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,20 +15,21 @@ pub enum Filter {
     Nearest,
     /// Triangle, support 1: smooth, no overshoot.
     Bilinear,
-    /// Catmull-Rom cubic (a = -0.5), support 2.
-    CatmullRom,
+    /// The cubic of Keys (a = -0.5), support 2: [`imresize`](crate::imresize).
+    Bicubic,
     /// Windowed sinc, support 3: the sharpest.
     #[default]
     Lanczos3,
 }
 
 impl Filter {
-    fn algorithm(self) -> ResizeAlg {
+    /// How another crate does it, if not this one.
+    fn algorithm(self) -> Option<ResizeAlg> {
         match self {
-            Self::Nearest => ResizeAlg::Nearest,
-            Self::Bilinear => ResizeAlg::Convolution(FilterType::Bilinear),
-            Self::CatmullRom => ResizeAlg::Convolution(FilterType::CatmullRom),
-            Self::Lanczos3 => ResizeAlg::Convolution(FilterType::Lanczos3),
+            Self::Nearest => Some(ResizeAlg::Nearest),
+            Self::Bilinear => Some(ResizeAlg::Convolution(FilterType::Bilinear)),
+            Self::Bicubic => None,
+            Self::Lanczos3 => Some(ResizeAlg::Convolution(FilterType::Lanczos3)),
         }
     }
 }
@@ -47,6 +50,9 @@ pub fn resample(plane: &Plane, width: usize, height: usize, filter: Filter) -> P
     if plane.samples().is_empty() || resampled.samples().is_empty() {
         return resampled;
     }
+    let Some(algorithm) = filter.algorithm() else {
+        return imresize(plane, width, height, SampleDepth::F32, Boundary::Symmetric);
+    };
     let side = |pixels: usize| u32::try_from(pixels).expect("sides of pictures fit in 32 bits");
     // By type: chosen at run time, every pixel type's code would be compiled into this crate, which takes minutes.
     let source: TypedImageRef<'_, F32> =
@@ -55,7 +61,7 @@ pub fn resample(plane: &Plane, width: usize, height: usize, filter: Filter) -> P
     let mut target: TypedImage<'_, F32> =
         TypedImage::from_buffer(side(width), side(height), cast_slice_mut(resampled.samples_mut()))
             .expect("a plane has width * height samples");
-    let options = ResizeOptions::new().resize_alg(filter.algorithm());
+    let options = ResizeOptions::new().resize_alg(algorithm);
     Resizer::new().resize_typed(&source, &mut target, &options).expect("the whole picture is resampled");
     drop(target);
     resampled

@@ -18,8 +18,10 @@
 //! ```
 
 mod batch;
+mod downscale;
 mod error;
 mod memory;
+mod parallel;
 mod passes;
 mod plan;
 mod sink;
@@ -27,8 +29,10 @@ mod size;
 mod upscaler;
 
 pub use batch::{Batch, BatchJob, BatchOptions, list_batch};
+pub use downscale::{DownscaleOptions, DownscaleReport, downscale_file, downscale_picture};
 pub use error::UpscaleError;
 pub use memory::default_budget_bytes;
+pub use parallel::in_parallel;
 pub use passes::AlphaMode;
 pub use plan::PicturePlan;
 pub use size::OutputSize;
@@ -36,8 +40,8 @@ pub use upscaler::{Job, ModelOptions, PictureOptions, Report, Upscaler};
 
 pub use esrgan_engine::{Edge, Engine, EngineError, Isa, Network, Plan, Precision, RunOptions, TilePolicy};
 pub use esrgan_image::{
-    Decoded, EncodeOptions, ImageError, Limits, Metadata, PictureFormat, Raster, Samples, decode, encode,
-    probe,
+    Boundary, Decoded, EncodeOptions, Filter, ImageError, Limits, Metadata, PictureFormat, Raster, Samples,
+    decode, encode, probe,
 };
 pub use esrgan_weights::{
     Activation, DType, Family, Format, KeyLayout, LoadOptions, Model, ModelSpec, Origin, SaveOptions,

@@ -110,8 +110,10 @@ impl Parts {
             SampleDepth::F32 => 4,
         };
         let is_model_size = size == (header.width * spec.scale(), header.height * spec.scale());
-        // The filter runs over rows first, then over columns.
-        let between_passes = plane_bytes((size.0, header.height * spec.scale()));
+        // The filter runs over one dimension, then over the other, each time with a copy that is turned.
+        let (model_width, model_height) = (header.width * spec.scale(), header.height * spec.scale());
+        let half_way = plane_bytes((size.0, model_height)).max(plane_bytes((model_width, size.1)));
+        let between_passes = half_way.saturating_mul(2).saturating_add(final_plane);
         let filtered_alpha = if has_alpha && options.alpha == AlphaMode::Resample { model_plane } else { 0 };
         // Colours are weighted by alpha, and resampled both with and without the weights.
         let weighting = if has_alpha { model_plane.saturating_add(final_plane.saturating_mul(2)) } else { 0 };

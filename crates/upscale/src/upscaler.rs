@@ -175,6 +175,21 @@ impl Upscaler {
         PicturePlan::new((&self.network, self.engine.threads()), job, header, options)
     }
 
+    /// Plans the enlargement of a picture in memory, which errors call `name`.
+    ///
+    /// # Errors
+    /// As [`Upscaler::plan`].
+    pub fn plan_picture(
+        &self,
+        name: &Path,
+        picture: &Picture,
+        depth: SampleDepth,
+        options: &PictureOptions,
+    ) -> Result<PicturePlan, UpscaleError> {
+        let job = Job { input: name, output: name, format: PictureFormat::Png };
+        self.plan(&job, &Header::of_picture(picture, depth), options)
+    }
+
     /// Packs the weights that a plan keeps, so that its first run need not.
     pub fn prepare(&self, plan: &PicturePlan) {
         self.engine.prepare(&self.network, plan.engine());
@@ -282,7 +297,7 @@ fn finish_planes(enlarged: EnlargedPlanes, (width, height): (usize, usize), dept
     let alpha = color.split_off(enlarged.color_channels).pop();
     let mut picture = Picture { color, alpha };
     if (picture.width(), picture.height()) != (width, height) {
-        picture = resample_picture(&picture, width, height, Filter::Lanczos3);
+        picture = resample_picture(&picture, width, height, Filter::Bicubic);
     }
     Raster::from_picture(&picture, depth)
 }

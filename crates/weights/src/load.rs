@@ -52,6 +52,27 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Model, WeightsError> {
     load_any(path, options).map_err(|error| error.in_file(path))
 }
 
+/// Reads the named tensors of a `.pth` or `.safetensors` file, whichever network they are, without the prefixes that
+/// frameworks put before them.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_tensors(path: &Path, limits: &Limits) -> Result<WeightMap, WeightsError> {
+    let tensors = || {
+        let bytes = Arc::new(read_file(path, limits.max_file_bytes)?);
+        let state = if pth::is_archive(&bytes) || pth::is_pickle(&bytes) {
+            pth::read(&bytes, limits)?
+        } else if safetensors::is_safetensors(&bytes) {
+            safetensors::read(&bytes, limits)?
+        } else {
+            return Err(WeightsError::UnknownFormat { found: beginning(&bytes) });
+        };
+        let tensors = state.without_prefixes().tensors.into_iter();
+        tensors.map(|(key, tensor)| Ok((key.clone(), tensor.materialise(&key)?))).collect()
+    };
+    tensors().map_err(|error: WeightsError| error.in_file(path))
+}
+
 /// What a file turned out to hold.
 struct Contents {
     spec: ModelSpec,

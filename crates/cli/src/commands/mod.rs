@@ -3,11 +3,18 @@
 pub(crate) mod bench;
 pub(crate) mod degrade;
 pub(crate) mod docs;
+pub(crate) mod downscale;
+pub(crate) mod eval;
 pub(crate) mod models;
 mod suite;
 pub(crate) mod upscale;
 
-use esrgan_upscale::Isa;
+use std::path::Path;
+
+use esrgan_upscale::{BatchJob, Isa, UpscaleError};
+use serde_json::json;
+
+use crate::talk;
 
 /// The instruction set that the environment asks for, for tests and comparisons.
 fn isa_from_environment() -> anyhow::Result<Option<Isa>> {
@@ -17,4 +24,26 @@ fn isa_from_environment() -> anyhow::Result<Option<Isa>> {
         }
         _ => Ok(None),
     }
+}
+
+/// Makes the folder that a file will lie in.
+fn make_folder_of(file: &Path) -> Result<(), UpscaleError> {
+    match file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => std::fs::create_dir_all(folder)
+            .map_err(|source| UpscaleError::Io { path: folder.to_owned(), source }),
+        None => Ok(()),
+    }
+}
+
+/// The line for a picture that failed.
+fn failure_json(job: &BatchJob, error: &anyhow::Error) -> serde_json::Value {
+    let kind = error
+        .downcast_ref::<UpscaleError>()
+        .map_or_else(|| "Internal".to_owned(), |error| format!("{:?}", esrgan_core::Classify::kind(error)));
+    json!({
+        "input": job.input.to_string_lossy(),
+        "output": job.output.to_string_lossy(),
+        "error": talk::chain(error),
+        "kind": kind.to_lowercase(),
+    })
 }

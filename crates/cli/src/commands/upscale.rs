@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use esrgan_core::Notice;
 use esrgan_upscale::{
     Batch, BatchJob, BatchOptions, EncodeOptions, Job, Limits, ModelOptions, OutputSize, PictureOptions,
-    Report, UpscaleError, Upscaler, default_budget_bytes, list_batch, probe,
+    Report, Upscaler, default_budget_bytes, list_batch, probe,
 };
 use serde_json::json;
 
@@ -113,7 +113,10 @@ impl Run<'_> {
             progress.finish_picture(tally.done + tally.skipped, tally.pixels);
         }
         progress.clear();
-        self.summary(batch, &tally);
+        talk::summary(tally.done, tally.skipped, &tally.failed, &batch.passed_over);
+        if self.stop.load(Ordering::Relaxed) {
+            eprintln!("stopped on request");
+        }
         let is_complete = tally.failed.is_empty() && batch.unreadable.is_empty();
         Ok(match (self.stop.load(Ordering::Relaxed), is_complete) {
             (true, _) => Outcome::Interrupted,
@@ -140,7 +143,7 @@ impl Run<'_> {
             }
             Err(error) => {
                 talk::error(error);
-                self.line(|| failure_json(job, error));
+                self.line(|| super::failure_json(job, error));
             }
         });
         match result {
@@ -162,10 +165,7 @@ impl Run<'_> {
     }
 
     fn enlarge(&self, job: &BatchJob, progress: &Progress, done_pixels: u64) -> anyhow::Result<Report> {
-        if let Some(folder) = job.output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder)
-                .map_err(|source| UpscaleError::Io { path: folder.to_owned(), source })?;
-        }
+        super::make_folder_of(&job.output)?;
         // Known once the plan is made, before the first step of progress.
         let pixels = AtomicU64::new(0);
         let advance = |fraction: f64| {
@@ -182,21 +182,6 @@ impl Run<'_> {
         };
         let job = Job { input: &job.input, output: &job.output, format: job.format };
         Ok(self.upscaler.upscale_file(&job, &self.options, &announce, &advance)?)
-    }
-
-    fn summary(&self, batch: &Batch, tally: &Tally) {
-        if batch.jobs.len() > 1 || !tally.failed.is_empty() {
-            eprintln!("{} done, {} skipped, {} failed", tally.done, tally.skipped, tally.failed.len());
-        }
-        for path in &tally.failed {
-            eprintln!("failed: {}", path.display());
-        }
-        for path in &batch.passed_over {
-            eprintln!("note: {}: left alone: no picture by its name, or a link to nothing", path.display());
-        }
-        if self.stop.load(Ordering::Relaxed) {
-            eprintln!("stopped on request");
-        }
     }
 
     fn json(&self, report: &Report) -> serde_json::Value {
@@ -218,16 +203,4 @@ impl Run<'_> {
             "notices": report.notices.iter().map(Notice::as_str).collect::<Vec<_>>(),
         })
     }
-}
-
-fn failure_json(job: &BatchJob, error: &anyhow::Error) -> serde_json::Value {
-    let kind = error
-        .downcast_ref::<UpscaleError>()
-        .map_or_else(|| "Internal".to_owned(), |error| format!("{:?}", esrgan_core::Classify::kind(error)));
-    json!({
-        "input": job.input.to_string_lossy(),
-        "output": job.output.to_string_lossy(),
-        "error": talk::chain(error),
-        "kind": kind.to_lowercase(),
-    })
 }

@@ -1,6 +1,8 @@
 //! Flags: one struct for each command, and the values that several of them take.
 
 mod degrade;
+mod downscale;
+mod eval;
 mod models;
 mod upscale;
 mod values;
@@ -8,9 +10,11 @@ mod values;
 use clap::{Parser, Subcommand};
 
 pub(crate) use degrade::DegradeFlags;
+pub(crate) use downscale::DownscaleFlags;
+pub(crate) use eval::EvalFlags;
 pub(crate) use models::{BenchFlags, ConvertFlags, InspectFlags, InterpolateFlags, ListFlags};
 pub(crate) use upscale::UpscaleFlags;
-pub(crate) use values::{AlphaFlag, Device, EdgeFlag, FormatFlag, PrecisionFlag, TileFlag};
+pub(crate) use values::{AlphaFlag, BoundaryFlag, Device, EdgeFlag, FormatFlag, PrecisionFlag, TileFlag};
 
 /// Enlarges pictures with any ESRGAN model, exactly and within bounded memory.
 #[derive(Debug, Parser)]
@@ -27,6 +31,10 @@ pub(crate) enum Command {
     Upscale(Box<UpscaleFlags>),
     /// Make low-resolution pictures of good ones, as training needs them
     Degrade(DegradeFlags),
+    /// Make pictures smaller as the papers do: MATLAB's bicubic, to the bit
+    Downscale(DownscaleFlags),
+    /// Measure a model, a filter or a folder of results against the true pictures
+    Eval(Box<EvalFlags>),
     /// Say what a model file holds
     Inspect(InspectFlags),
     /// Turn a model into another format, key layout or number type

@@ -26,7 +26,7 @@ pub(crate) struct UpscaleFlags {
     pub(crate) models_dir: Option<PathBuf>,
     /// Output size as a factor of the input's [default: the model's scale]
     ///
-    /// The model runs at its own scale; another size is made from its result by a Lanczos filter. Only where a model's
+    /// The model runs at its own scale; another size is made from its result by the cubic of `downscale`, without rounding. Only where a model's
     /// file fits x2 and x3 alike does `--scale 3` read it as x3.
     #[arg(short, long, value_name = "SCALE", value_parser = positive, conflicts_with_all = ["width", "height"])]
     pub(crate) scale: Option<f64>,

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use clap::ValueEnum;
-use esrgan_upscale::{AlphaMode, Edge, PictureFormat, Precision, TilePolicy};
+use esrgan_upscale::{AlphaMode, Boundary, Edge, PictureFormat, Precision, TilePolicy};
 
 /// `--precision`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -70,6 +70,25 @@ impl From<EdgeFlag> for Edge {
             EdgeFlag::Replicate => Self::Replicate,
             EdgeFlag::Reflect => Self::Reflect,
             EdgeFlag::Wrap => Self::Wrap,
+        }
+    }
+}
+
+/// `--edge` of `downscale`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BoundaryFlag {
+    /// The edge pixel, repeated: as the LR pictures of Set5 and Set14 were made
+    #[default]
+    Replicate,
+    /// The picture, mirrored: as later versions of MATLAB do
+    Symmetric,
+}
+
+impl From<BoundaryFlag> for Boundary {
+    fn from(flag: BoundaryFlag) -> Self {
+        match flag {
+            BoundaryFlag::Replicate => Self::Replicate,
+            BoundaryFlag::Symmetric => Self::Symmetric,
         }
     }
 }

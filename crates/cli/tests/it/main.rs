@@ -4,6 +4,8 @@
 mod batch;
 #[cfg(test)]
 mod bench;
+mod downscale;
+mod eval;
 #[cfg(test)]
 mod fidelity;
 #[cfg(test)]

@@ -74,6 +74,19 @@ pub fn encode(
     Ok(notices)
 }
 
+/// A PNG of a raster of 8 or 16 bits, in memory and without metadata.
+///
+/// # Errors
+/// [`ImageError::RasterSize`], [`ImageError::TooLargeForFormat`]; `name` is what they call it.
+pub fn encode_png(raster: &Raster, name: &Path) -> Result<Vec<u8>, ImageError> {
+    raster.check(name)?;
+    check_size(PictureFormat::Png, (raster.width, raster.height), name)?;
+    let mut bytes = Vec::new();
+    png::write(raster, &Metadata::default(), &mut bytes, &mut Vec::new())
+        .map_err(|failure| failure.writing(name, PictureFormat::Png))?;
+    Ok(bytes)
+}
+
 /// Bytes that [`encode`] holds beside the raster, for planning: converted copies and the codec's own buffers.
 pub fn encoding_bytes(
     format: PictureFormat,

@@ -6,14 +6,13 @@ use std::io::Write;
 use esrgan_core::{Notice, SampleDepth};
 use png::{BitDepth, ColorType, Compression, Info, PixelDimensions, Unit};
 
-use super::Output;
 use crate::error::Failure;
 use crate::{Metadata, Raster, Samples};
 
 pub(super) fn write(
     raster: &Raster,
     metadata: &Metadata,
-    out: &mut Output,
+    out: &mut impl Write,
     notices: &mut Vec<Notice>,
 ) -> Result<(), Failure> {
     let mut info = Info::with_size(side(raster.width)?, side(raster.height)?);

@@ -1,5 +1,6 @@
 //! Pictures from outside in: fixtures by other programs, round trips, hostile files, limits, atomic writing.
 
+mod benchmarks;
 mod common;
 mod external;
 mod fixtures;

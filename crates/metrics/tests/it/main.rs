@@ -1,0 +1,4 @@
+//! The metrics against other programs' figures.
+
+mod goldens;
+mod networks;
