@@ -1,6 +1,7 @@
 //! Drawing a sample's parameters, and carrying them out.
 
-use esrgan_core::{Picture, Plane, dequantise_u8, quantise_u8};
+use esrgan_core::{Picture, Plane, SampleDepth, dequantise_u8, quantise_u8};
+use esrgan_image::{Boundary, imresize};
 
 use crate::draw::{Preset, draw};
 use crate::error::DegradeError;
@@ -10,7 +11,7 @@ use crate::kernel::Kernel;
 use crate::noise::add_noise;
 use crate::parameters::{Parameters, Step, Target};
 use crate::random::{Purpose, RandomStream, SampleKey};
-use crate::resize::{bicubic_downscale, resize};
+use crate::resize::resize;
 
 /// Streams of a sample: the choices, and the noise of the step at an index.
 const CHOICES: Purpose = Purpose(0x6465_0000);
@@ -67,7 +68,6 @@ impl Degradation {
         let mut planes = hr.color.clone();
         for (index, step) in parameters.steps.iter().enumerate() {
             match step {
-                Step::Downscale => planes = bicubic_downscale(hr, scale),
                 Step::Noise(noise) => {
                     let purpose = Purpose(NOISE + index as u32);
                     add_noise(&mut planes, *noise, &mut RandomStream::new(parameters.key, purpose));
@@ -100,7 +100,11 @@ fn carried_out(planes: Vec<Plane>, step: &Step, lr_size: (usize, usize)) -> Vec<
             planes.iter().map(|plane| resize(plane, size, coordinates, *mode)).collect()
         }
         Step::Jpeg { quality } => jpeg(&planes, *quality),
-        Step::Noise(_) | Step::Downscale => planes,
+        Step::Downscale => {
+            let small = |plane| imresize(plane, lr_size.0, lr_size.1, SampleDepth::U8, Boundary::Replicate);
+            planes.iter().map(small).collect()
+        }
+        Step::Noise(_) => planes,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Presets: what is drawn, from which ranges, with which probabilities.
 //!
-//! `real-esrgan`: Wang et al., 2021, and the ranges of the published training configuration. `mild`: two resizes and two JPEGs.
+//! `real-esrgan`: Wang et al., "Real-ESRGAN", 2021, section 3, with the ranges of its published training configuration
+//! (`train_realesrgan_x4plus.yml`). `mild`: the ranges that traiNNer-redux has for degradation on the fly.
 
 use std::f64::consts::PI;
 use std::str::FromStr;
@@ -124,10 +125,11 @@ pub(crate) fn draw(preset: Preset, random: &mut RandomStream) -> Vec<Step> {
     let jpeg = jpeg(&second, random);
     let resize =
         Step::Resize { target: Target::Final(1.0), mode: second.modes[random.index(second.modes.len())] };
-    let size = kernel_size(random);
-    let cutoff = random.uniform(PI / 3.0, PI);
-    let has_sinc = random.chance(FINAL_SINC_PROBABILITY) && has_final_sinc;
-    let sinc = has_sinc.then_some(Step::Blur { shape: KernelShape::Sinc { cutoff }, size });
+    let has_sinc = has_final_sinc && random.chance(FINAL_SINC_PROBABILITY);
+    let sinc = has_sinc.then(|| {
+        let cutoff = random.uniform(PI / 3.0, PI);
+        Step::Blur { shape: KernelShape::Sinc { cutoff }, size: kernel_size(random) }
+    });
     let is_jpeg_last = random.chance(0.5);
     steps.extend((!is_jpeg_last).then_some(jpeg));
     steps.push(resize);

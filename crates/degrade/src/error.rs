@@ -51,14 +51,11 @@ pub enum DegradeError {
         /// What was asked for.
         name: String,
     },
-    /// A folder could not be made.
-    #[error("`{}`: cannot make the folder", path.display())]
-    Folder {
-        /// The folder.
+    /// A contact sheet under the name of another format.
+    #[error("`{}`: a contact sheet is a PNG: expected a name that ends in `.png`", path.display())]
+    SheetFormat {
+        /// The file that was asked for.
         path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
     },
     /// The picture could not be read or written.
     #[error(transparent)]
@@ -69,11 +66,12 @@ impl Classify for DegradeError {
     fn kind(&self) -> Kind {
         match self {
             Self::Image(source) => source.kind(),
-            Self::Folder { .. } => Kind::Io,
             Self::OtherScale { .. } => Kind::Internal,
-            Self::Scale { .. } | Self::NotMultiple { .. } | Self::TooSmall { .. } | Self::Preset { .. } => {
-                Kind::Argument
-            }
+            Self::Scale { .. }
+            | Self::NotMultiple { .. }
+            | Self::TooSmall { .. }
+            | Self::Preset { .. }
+            | Self::SheetFormat { .. } => Kind::Argument,
         }
     }
 }

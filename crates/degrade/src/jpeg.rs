@@ -117,7 +117,8 @@ fn double(halved: &Plane, size: (usize, usize), like: &Plane) -> Plane {
     let mut doubled = Plane::filled(like.width(), like.height(), 0.0);
     let neighbours = |position: usize, length: usize| {
         let near = (position / 2).min(length - 1);
-        let next = if position % 2 == 0 { near.saturating_sub(1) } else { (near + 1).min(length - 1) };
+        let next =
+            if position.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(length - 1) };
         (near, next)
     };
     for y in 0..doubled.height() {

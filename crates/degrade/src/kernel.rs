@@ -4,10 +4,13 @@
 //! Theory: Wang et al., "Real-ESRGAN", 2021, section 3.1 and 3.2; Liu et al., "Estimating generalized Gaussian blur kernels for
 //! out-of-focus image deblurring", 2020.
 
+use serde::Serialize;
+
 use crate::bessel::bessel_j1;
 
 /// How a Gaussian's profile falls.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Profile {
     /// `exp(-q/2)`, `q` being the squared distance in sigmas.
     Gaussian,
@@ -18,7 +21,8 @@ pub enum Profile {
 }
 
 /// A blur kernel's form; its size is an odd number of pixels.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(tag = "kernel", rename_all = "kebab-case")]
 pub enum KernelShape {
     /// One width in all directions.
     Isotropic {
@@ -46,19 +50,6 @@ pub enum KernelShape {
 }
 
 impl KernelShape {
-    /// Its name in lines of data.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Isotropic { profile: Profile::Gaussian, .. } => "iso",
-            Self::Isotropic { profile: Profile::Generalized(_), .. } => "generalized_iso",
-            Self::Isotropic { profile: Profile::Plateau(_), .. } => "plateau_iso",
-            Self::Anisotropic { profile: Profile::Gaussian, .. } => "aniso",
-            Self::Anisotropic { profile: Profile::Generalized(_), .. } => "generalized_aniso",
-            Self::Anisotropic { profile: Profile::Plateau(_), .. } => "plateau_aniso",
-            Self::Sinc { .. } => "sinc",
-        }
-    }
-
     fn weight(&self, x: f64, y: f64) -> f64 {
         match *self {
             Self::Isotropic { profile, sigma } => profile.at((x * x + y * y) / (sigma * sigma)),

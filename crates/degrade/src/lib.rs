@@ -5,11 +5,14 @@
 //! Theory: Wang et al., "Real-ESRGAN", 2021, section 3.
 
 mod bessel;
+mod contact_sheet;
 mod degradation;
 mod draw;
 mod error;
 mod files;
 mod filter;
+#[cfg(test)]
+mod golden;
 mod jpeg;
 mod kernel;
 mod noise;
@@ -17,10 +20,11 @@ mod parameters;
 pub mod random;
 mod resize;
 
+pub use contact_sheet::contact_sheet;
 pub use degradation::Degradation;
 pub use draw::Preset;
 pub use error::DegradeError;
-pub use files::{DegradeJob, DegradeReport, degrade_file, degrade_files, preview};
+pub use files::{DegradeReport, degrade_file};
 pub use jpeg::quantisation_tables;
 pub use kernel::{Kernel, KernelShape, Profile};
 pub use noise::{Noise, NoiseKind};

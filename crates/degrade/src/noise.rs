@@ -1,22 +1,24 @@
 //! Noise: Gaussian, and Poisson in steps of as many levels as the picture has values.
 
-use std::collections::HashSet;
-
 use esrgan_core::{Plane, quantise_u8};
+use serde::Serialize;
 
 use crate::random::RandomStream;
 
 /// What noise is added.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Noise {
     /// Its distribution.
+    #[serde(flatten)]
     pub kind: NoiseKind,
     /// Whether all channels get the same.
+    #[serde(rename = "gray")]
     pub is_gray: bool,
 }
 
 /// Distributions of noise.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(tag = "distribution", rename_all = "kebab-case")]
 pub enum NoiseKind {
     /// Normal, with a standard deviation in units of 1/255.
     Gaussian {
@@ -83,7 +85,10 @@ fn gray_levels(planes: &[Plane]) -> Vec<u8> {
 
 /// The number of different values, rounded up to a power of two: photons of a white pixel.
 fn levels(samples: impl Iterator<Item = u8>) -> f64 {
-    samples.collect::<HashSet<u8>>().len().next_power_of_two() as f64
+    let mut is_found = [false; 256];
+    samples.for_each(|sample| is_found[usize::from(sample)] = true);
+    let values = is_found.iter().filter(|is_found| **is_found).count();
+    values.next_power_of_two() as f64
 }
 
 fn deviation(random: &mut RandomStream, sample: u8, levels: f64) -> f64 {

@@ -7,8 +7,10 @@
 
 use std::f64::consts::TAU;
 
+use serde::Serialize;
+
 /// What a sample's random numbers depend on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct SampleKey {
     /// Seed of the run.
     pub seed: u64,

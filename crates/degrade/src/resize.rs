@@ -2,11 +2,13 @@
 //!
 //! Behaviour of PyTorch's `interpolate` with `align_corners=False`; area is adaptive average pooling.
 
-use esrgan_core::{Picture, Plane};
+use esrgan_core::Plane;
 use esrgan_image::{Filter, resample};
+use serde::Serialize;
 
 /// How new samples are made of old ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ResizeMode {
     /// The mean of the samples that an output pixel touches.
     Area,
@@ -18,19 +20,6 @@ pub enum ResizeMode {
     NearestExact,
     /// Windowed sinc, widened when shrinking.
     Lanczos,
-}
-
-impl ResizeMode {
-    /// Its name in lines of data.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Area => "area",
-            Self::Bilinear => "bilinear",
-            Self::Bicubic => "bicubic",
-            Self::NearestExact => "nearest-exact",
-            Self::Lanczos => "lanczos",
-        }
-    }
 }
 
 /// Input positions and weights of each output position along one axis.
@@ -99,12 +88,6 @@ fn cubic_span(source: f64, input: usize) -> Vec<(usize, f32)> {
     let weights = [far(t + 1.0), near(t), near(1.0 - t), far(2.0 - t)];
     let positions = (-1..3).map(|offset| (first as isize + offset).clamp(0, input as isize - 1) as usize);
     positions.zip(weights.map(|weight| weight as f32)).collect()
-}
-
-/// The plain downscale of the `bicubic` preset, antialiased. The one place to put another resampler in.
-pub(crate) fn bicubic_downscale(picture: &Picture, scale: usize) -> Vec<Plane> {
-    let (width, height) = (picture.width() / scale, picture.height() / scale);
-    picture.color.iter().map(|plane| resample(plane, width, height, Filter::CatmullRom)).collect()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod degrade;
 pub(crate) mod docs;
 pub(crate) mod downscale;
+mod each;
 pub(crate) mod eval;
 pub(crate) mod models;
 mod suite;
@@ -11,6 +12,8 @@ pub(crate) mod upscale;
 
 use std::path::Path;
 
+use esrgan_core::{Classify, Kind};
+use esrgan_degrade::DegradeError;
 use esrgan_upscale::{BatchJob, Isa, UpscaleError};
 use serde_json::json;
 
@@ -37,13 +40,12 @@ fn make_folder_of(file: &Path) -> Result<(), UpscaleError> {
 
 /// The line for a picture that failed.
 fn failure_json(job: &BatchJob, error: &anyhow::Error) -> serde_json::Value {
-    let kind = error
-        .downcast_ref::<UpscaleError>()
-        .map_or_else(|| "Internal".to_owned(), |error| format!("{:?}", esrgan_core::Classify::kind(error)));
+    let kind = error.downcast_ref().map(UpscaleError::kind);
+    let kind = kind.or_else(|| error.downcast_ref().map(DegradeError::kind)).unwrap_or(Kind::Internal);
     json!({
         "input": job.input.to_string_lossy(),
         "output": job.output.to_string_lossy(),
         "error": talk::chain(error),
-        "kind": kind.to_lowercase(),
+        "kind": format!("{kind:?}").to_lowercase(),
     })
 }

@@ -4,6 +4,7 @@
 mod batch;
 #[cfg(test)]
 mod bench;
+mod degrade;
 mod downscale;
 mod eval;
 #[cfg(test)]

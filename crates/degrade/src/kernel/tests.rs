@@ -1,6 +1,30 @@
 use std::f64::consts::PI;
 
 use super::*;
+use crate::golden::golden;
+
+/// Kernels written from the definitions with NumPy and scipy.
+#[test]
+fn weights_are_those_that_the_definitions_give() {
+    let golden = golden();
+    let isotropic = |profile| KernelShape::Isotropic { profile, sigma: 1.3 };
+    let anisotropic = |profile| KernelShape::Anisotropic { profile, sigma_x: 2.5, sigma_y: 0.7, theta: 0.4 };
+    for (name, shape) in [
+        ("iso", isotropic(Profile::Gaussian)),
+        ("generalized_iso", isotropic(Profile::Generalized(0.8))),
+        ("plateau_iso", isotropic(Profile::Plateau(1.5))),
+        ("aniso", anisotropic(Profile::Gaussian)),
+        ("generalized_aniso", anisotropic(Profile::Generalized(0.8))),
+        ("plateau_aniso", anisotropic(Profile::Plateau(1.5))),
+        ("sinc", KernelShape::Sinc { cutoff: PI / 3.0 }),
+    ] {
+        let expected = &golden[&format!("kernel_{name}")];
+        let kernel = Kernel::new(&shape, expected.shape[0]);
+        let pairs = kernel.weights().iter().zip(&expected.values);
+        let largest = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(largest < 1e-14, "{name}: {largest:e}");
+    }
+}
 
 /// Variances along x and y, and the covariance.
 fn covariance(kernel: &Kernel) -> (f64, f64, f64) {
