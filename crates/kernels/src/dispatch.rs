@@ -3,6 +3,7 @@
 use crate::bf16::{ConvRowBf16, assert_pairable};
 use crate::block::ChannelBlock;
 use crate::conv::{ConvRow, ConvSegment};
+use crate::gradient::{OuterProducts, TransformGradient};
 use crate::isa::Isa;
 #[cfg(target_arch = "aarch64")]
 use crate::isa::Neon;
@@ -125,6 +126,48 @@ pub fn transform_segment(isa: Isa, mut call: TransformSegment<'_, '_>) {
         Isa::Avx512 => Avx512::new().expect("AVX-512 was detected").transform_segment(&mut call),
         #[cfg(target_arch = "aarch64")]
         Isa::Neon => Neon::new().expect("NEON was detected").transform_segment(&mut call),
+        #[cfg(not(all(target_arch = "x86_64", target_arch = "aarch64")))]
+        other => unreachable!("{other} kernels are not built for this architecture"),
+    }
+}
+
+/// Adds up outer products: see [`OuterProducts`].
+///
+/// # Numerics
+/// Accumulates in `f32`, run after run and position after position, from the present sums on; fused multiply-add except in the
+/// portable variant.
+///
+/// # Panics
+/// As [`conv_row`].
+pub fn add_products(isa: Isa, mut call: OuterProducts<'_, '_>) {
+    call.assert_consistent();
+    match isa.for_f32() {
+        Isa::Portable => portable::add_products(&mut call),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => Avx2::new().expect("AVX2 was detected").add_products(&mut call),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => Avx512::new().expect("AVX-512 was detected").add_products(&mut call),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => Neon::new().expect("NEON was detected").add_products(&mut call),
+        #[cfg(not(all(target_arch = "x86_64", target_arch = "aarch64")))]
+        other => unreachable!("{other} kernels are not built for this architecture"),
+    }
+}
+
+/// Transforms a segment of a gradient: see [`TransformGradient`].
+///
+/// # Panics
+/// As [`conv_row`].
+pub fn transform_gradient(isa: Isa, mut call: TransformGradient<'_, '_>) {
+    call.assert_consistent();
+    match isa.for_f32() {
+        Isa::Portable => portable::transform_gradient(&mut call),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => Avx2::new().expect("AVX2 was detected").transform_gradient(&mut call),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => Avx512::new().expect("AVX-512 was detected").transform_gradient(&mut call),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => Neon::new().expect("NEON was detected").transform_gradient(&mut call),
         #[cfg(not(all(target_arch = "x86_64", target_arch = "aarch64")))]
         other => unreachable!("{other} kernels are not built for this architecture"),
     }

@@ -18,6 +18,7 @@ use crate::{
 use crate::{
     ChannelBlock, ceiling,
     conv::{ConvRow, ConvSegment, tile, transformed},
+    gradient::{self, OuterProducts, TransformGradient},
     transform::{self, COMPONENTS, Lanes, TransformSegment},
 };
 
@@ -185,6 +186,26 @@ macro_rules! token {
                 }
                 // SAFETY: the token proves the features.
                 unsafe { enabled(self, segment) }
+            }
+
+            /// Adds up outer products.
+            pub(crate) fn add_products(self, call: &mut OuterProducts<'_, '_>) {
+                #[target_feature($(enable = $feature),+)]
+                fn enabled(token: $name, call: &mut OuterProducts<'_, '_>) {
+                    gradient::add_products::<$name, $positions>(token, call);
+                }
+                // SAFETY: the token proves the features.
+                unsafe { enabled(self, call) }
+            }
+
+            /// Transforms a segment of a gradient.
+            pub(crate) fn transform_gradient(self, call: &mut TransformGradient<'_, '_>) {
+                #[target_feature($(enable = $feature),+)]
+                fn enabled(token: $name, call: &mut TransformGradient<'_, '_>) {
+                    gradient::transform(token, call);
+                }
+                // SAFETY: the token proves the features.
+                unsafe { enabled(self, call) }
             }
 
             /// Transforms sixteen filters.

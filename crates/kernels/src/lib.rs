@@ -14,6 +14,7 @@ mod block;
 mod ceiling;
 mod conv;
 mod dispatch;
+mod gradient;
 mod isa;
 mod pack;
 mod simd;
@@ -30,11 +31,13 @@ pub use bf16::{CHANNELS_PER_PAIRED_BLOCK, ConvRowBf16, paired_blocks_for};
 pub use block::{CHANNELS_PER_BLOCK, ChannelBlock, blocks_for};
 pub use conv::{ConvRow, ConvSegment, Epilogue, Residual};
 pub use dispatch::{
-    conv_row, conv_row_bf16, conv_segment, multiply_add_in_registers, multiply_add_in_registers_bf16,
-    pair_row, transform_segment,
+    add_products, conv_row, conv_row_bf16, conv_segment, multiply_add_in_registers,
+    multiply_add_in_registers_bf16, pair_row, transform_gradient, transform_segment,
 };
+pub use gradient::{OuterProducts, TransformGradient, filter_gradients};
 pub use isa::{Isa, UnknownIsaError};
 pub use pack::{Kernel, PackShapeError, PackedConv, PackedKind};
 pub use transform::{
-    SEGMENT_TILES, TILE_REACH, TILE_SIDE, TransformSegment, segment_length, segments, transformed_length,
+    COMPONENTS, SEGMENT_TILES, TILE_REACH, TILE_SIDE, TransformSegment, component_stride, segment_length,
+    segments, transformed_length,
 };

@@ -25,13 +25,13 @@ pub const TILE_SIDE: usize = 4;
 /// Input pixels that a tile sees along a side.
 pub const TILE_REACH: usize = TILE_SIDE + 2;
 /// Products of a tile.
-pub(crate) const COMPONENTS: usize = TILE_REACH * TILE_REACH;
+pub const COMPONENTS: usize = TILE_REACH * TILE_REACH;
 /// Tiles of a segment at most.
 pub const SEGMENT_TILES: usize = 32;
 
 /// Distance between the components of a segment of `tiles` tiles, in channel blocks: odd, so that the 36 components of a
 /// tile do not fall into the same few sets of the cache.
-pub(crate) const fn component_stride(tiles: usize) -> usize {
+pub const fn component_stride(tiles: usize) -> usize {
     tiles | 1
 }
 
@@ -232,7 +232,7 @@ pub(crate) fn outputs_of_line<S: Simd>(simd: S, m: [S::Block; TILE_REACH]) -> [S
 }
 
 #[inline(always)]
-fn constant<S: Simd>(simd: S, value: f32) -> S::Block {
+pub(crate) fn constant<S: Simd>(simd: S, value: f32) -> S::Block {
     let block = ChannelBlock::splat(value);
     // SAFETY: the reference is to sixteen `f32`.
     unsafe { simd.load(block.0.as_ptr()) }

@@ -5,6 +5,7 @@ pub(crate) mod bf16;
 use crate::block::ChannelBlock;
 use crate::ceiling;
 use crate::conv::{ConvRow, ConvSegment, tile, transformed};
+use crate::gradient::{self, OuterProducts, TransformGradient};
 use crate::simd::Simd;
 use crate::transform::{self, TransformSegment};
 
@@ -98,4 +99,14 @@ pub(crate) fn ceiling(rounds: u64) -> (u64, ChannelBlock) {
 /// Transforms a segment.
 pub(crate) fn transform_segment(segment: &mut TransformSegment<'_, '_>) {
     transform::run(Portable, segment);
+}
+
+/// Adds up outer products.
+pub(crate) fn add_products(call: &mut OuterProducts<'_, '_>) {
+    gradient::add_products::<Portable, 2>(Portable, call);
+}
+
+/// Transforms a segment of a gradient.
+pub(crate) fn transform_gradient(call: &mut TransformGradient<'_, '_>) {
+    gradient::transform(Portable, call);
 }
