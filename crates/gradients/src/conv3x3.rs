@@ -1,0 +1,112 @@
+//! The centred 3x3 convolution, zeros around the map.
+
+use esrgan_kernels::{Arena, Isa, Kernel, PackedConv, PackedKind, blocks_for};
+
+use crate::map::FeatureMap;
+use crate::transformed::{After, ProductSums, Transformed, convolve};
+
+/// A 3x3 convolution, optionally of the map enlarged by repetition, with an optional leaky ReLU behind it.
+#[derive(Clone, Copy, Debug)]
+pub struct Conv3x3<'a> {
+    /// `[output channel][input channel][3][3]`.
+    pub weights: &'a [f32],
+    /// One for each output channel.
+    pub biases: Option<&'a [f32]>,
+    /// Input and output channels.
+    pub channels: (usize, usize),
+    /// How many times the map is enlarged by repetition first; 1 for none.
+    pub factor: usize,
+    /// The slope of the leaky ReLU for negative values; none for no activation.
+    pub slope: Option<f32>,
+}
+
+/// The gradients of a convolution.
+#[derive(Clone, Debug)]
+pub struct Conv3x3Gradients {
+    /// Of the input, if it was asked for.
+    pub input: Option<FeatureMap>,
+    /// Of the weights, in their layout, and of the biases, if they were asked for.
+    pub parameters: Option<(Vec<f32>, Vec<f32>)>,
+}
+
+/// Packs 3x3 filters for transformed maps.
+///
+/// # Panics
+/// Where there are not as many weights as the channels ask for.
+pub(crate) fn pack(
+    inputs: &[usize],
+    out_channels: usize,
+    weights: &[f32],
+    biases: Option<&[f32]>,
+) -> PackedConv {
+    let blocks =
+        PackedConv::weight_blocks(PackedKind::OverTransformed, Kernel::CENTRED_3X3, inputs, out_channels);
+    let packed = PackedConv::new_over_transformed(&Arena::new(blocks), inputs, out_channels, weights, biases);
+    packed.unwrap_or_else(|error| panic!("a 3x3 convolution of {inputs:?} to {out_channels}: {error}"))
+}
+
+/// One filter turned by half a turn: what the gradient of the input sees.
+pub(crate) fn turned(filter: &[f32]) -> impl Iterator<Item = f32> {
+    filter.iter().rev().copied()
+}
+
+impl Conv3x3<'_> {
+    /// The output.
+    ///
+    /// # Panics
+    /// Where weights, biases and the input do not have the channels' shape.
+    pub fn forward(&self, isa: Isa, input: &FeatureMap) -> FeatureMap {
+        let [samples, channels, height, width] = input.shape();
+        assert_eq!(channels, self.channels.0, "channels of the input");
+        let packed = pack(&[self.channels.0], self.channels.1, self.weights, self.biases);
+        let mut output =
+            FeatureMap::zeros(samples, self.channels.1, height * self.factor, width * self.factor);
+        let transformed = Transformed::of_inputs(isa, input, self.factor);
+        let after = After { slope: self.slope, residual: None };
+        convolve(&[&transformed], &packed, after, &mut output);
+        output
+    }
+
+    /// The gradients, from that of the output. `output` is what [`Conv3x3::forward`] returned: its signs are needed where there is
+    /// an activation.
+    ///
+    /// # Panics
+    /// Where the maps do not have the shapes that they had forward.
+    pub fn backward(
+        &self,
+        isa: Isa,
+        (input, output): (&FeatureMap, &FeatureMap),
+        mut gradient: FeatureMap,
+        (needs_input, needs_parameters): (bool, bool),
+    ) -> Conv3x3Gradients {
+        if let Some(slope) = self.slope {
+            gradient.mask(output, slope);
+        }
+        let parameters = needs_parameters.then(|| {
+            let mut sums = ProductSums::new(blocks_for(self.channels.0), blocks_for(self.channels.1));
+            let inputs = Transformed::of_inputs(isa, input, self.factor);
+            sums.add(&[&inputs], &Transformed::of_gradient(isa, &gradient));
+            (sums.filter_gradient(&[self.channels.0], self.channels.1), gradient.channel_sums())
+        });
+        let input = needs_input.then(|| {
+            let enlarged = self.input_gradient(isa, &gradient);
+            if self.factor == 1 { enlarged } else { enlarged.sums_of_squares(self.factor) }
+        });
+        Conv3x3Gradients { input, parameters }
+    }
+
+    /// The gradient of the enlarged input: the convolution with the filters turned and their channels exchanged.
+    fn input_gradient(&self, isa: Isa, gradient: &FeatureMap) -> FeatureMap {
+        let (inputs, outputs) = self.channels;
+        let mut exchanged = Vec::with_capacity(self.weights.len());
+        for input in 0..inputs {
+            for output in 0..outputs {
+                exchanged.extend(turned(&self.weights[(output * inputs + input) * 9..][..9]));
+            }
+        }
+        let packed = pack(&[outputs], inputs, &exchanged, None);
+        let mut result = FeatureMap::zeros_like(gradient, inputs);
+        convolve(&[&Transformed::of_inputs(isa, gradient, 1)], &packed, After::default(), &mut result);
+        result
+    }
+}

@@ -1,0 +1,24 @@
+//! Layers over batches of feature maps on the CPU, forward and backward, by hand.
+//!
+//! What lives here: maps in blocks of sixteen channels, convolutions and dense blocks with the gradients of their inputs,
+//! weights and biases, shared out among the threads of rayon's current pool. What does not: graphs, optimisers, losses,
+//! inference of whole pictures (the engine streams those; here everything that the backward pass needs is kept).
+//!
+//! # Numerics
+//! 3x3 convolutions and the gradients of their inputs and weights go through Winograd's F(4x4, 3x3), in `f32`. The bits
+//! depend on the arguments and the instruction set alone, not on the number of threads: sums over pixels are taken in one
+//! order.
+
+mod conv3x3;
+mod dense_block;
+mod map;
+mod transformed;
+
+pub use conv3x3::{Conv3x3, Conv3x3Gradients};
+pub use dense_block::{DenseBlock, DenseBlockGradients, DenseBlockPass};
+pub use map::FeatureMap;
+
+pub use esrgan_kernels::Isa;
+
+#[cfg(test)]
+mod tests;
