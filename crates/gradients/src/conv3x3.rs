@@ -1,9 +1,10 @@
 //! The centred 3x3 convolution, zeros around the map.
 
-use esrgan_kernels::{Arena, Isa, Kernel, PackedConv, PackedKind, blocks_for};
+use esrgan_kernels::{Arena, CHANNELS_PER_BLOCK, Isa, Kernel, PackedConv, PackedKind, blocks_for};
+use rayon::prelude::*;
 
 use crate::map::FeatureMap;
-use crate::transformed::{After, ProductSums, Transformed, convolve};
+use crate::transformed::{After, ProductSums, Transformed, chunks, convolve_map, units_of};
 
 /// A 3x3 convolution, optionally of the map enlarged by repetition, with an optional leaky ReLU behind it.
 #[derive(Clone, Copy, Debug)]
@@ -24,12 +25,12 @@ pub struct Conv3x3<'a> {
 #[derive(Clone, Debug)]
 pub struct Conv3x3Gradients {
     /// Of the input, if it was asked for.
-    pub input: Option<FeatureMap>,
+    pub input: Option<FeatureMap<'static>>,
     /// Of the weights, in their layout, and of the biases, if they were asked for.
     pub parameters: Option<(Vec<f32>, Vec<f32>)>,
 }
 
-/// Packs 3x3 filters for transformed maps.
+/// Packs 3x3 filters for transformed maps, blocks of output channels side by side.
 ///
 /// # Panics
 /// Where there are not as many weights as the channels ask for.
@@ -39,10 +40,27 @@ pub(crate) fn pack(
     weights: &[f32],
     biases: Option<&[f32]>,
 ) -> PackedConv {
-    let blocks =
-        PackedConv::weight_blocks(PackedKind::OverTransformed, Kernel::CENTRED_3X3, inputs, out_channels);
-    let packed = PackedConv::new_over_transformed(&Arena::new(blocks), inputs, out_channels, weights, biases);
-    packed.unwrap_or_else(|error| panic!("a 3x3 convolution of {inputs:?} to {out_channels}: {error}"))
+    let filters = inputs.iter().sum::<usize>() * 9;
+    assert_eq!(weights.len(), filters * out_channels, "weights of {inputs:?} to {out_channels} channels");
+    assert!(
+        biases.is_none_or(|biases| biases.len() == out_channels),
+        "a bias for each of {out_channels} channels"
+    );
+    let part = |first: usize| {
+        let outputs = first..out_channels.min(first + CHANNELS_PER_BLOCK);
+        let kind = PackedKind::OverTransformed;
+        let arena = Arena::new(PackedConv::weight_blocks(kind, Kernel::CENTRED_3X3, inputs, outputs.len()));
+        let weights = &weights[outputs.start * filters..outputs.end * filters];
+        let biases = biases.map(|biases| &biases[outputs.clone()]);
+        PackedConv::new_over_transformed(&arena, inputs, outputs.len(), weights, biases)
+            .expect("as many values as the channels ask for")
+    };
+    let blocks = (0..out_channels).into_par_iter().step_by(CHANNELS_PER_BLOCK);
+    let parts: Vec<PackedConv> = blocks.map(part).collect();
+    let mut parts = parts.into_iter();
+    let mut packed = parts.next().expect("a convolution has output channels");
+    parts.for_each(|part| packed.join(part));
+    packed
 }
 
 /// One filter turned by half a turn: what the gradient of the input sees.
@@ -55,15 +73,14 @@ impl Conv3x3<'_> {
     ///
     /// # Panics
     /// Where weights, biases and the input do not have the channels' shape.
-    pub fn forward(&self, isa: Isa, input: &FeatureMap) -> FeatureMap {
+    pub fn forward(&self, isa: Isa, input: &FeatureMap<'_>) -> FeatureMap<'static> {
         let [samples, channels, height, width] = input.shape();
         assert_eq!(channels, self.channels.0, "channels of the input");
         let packed = pack(&[self.channels.0], self.channels.1, self.weights, self.biases);
         let mut output =
-            FeatureMap::zeros(samples, self.channels.1, height * self.factor, width * self.factor);
-        let transformed = Transformed::of_inputs(isa, input, self.factor);
+            FeatureMap::to_overwrite(samples, self.channels.1, height * self.factor, width * self.factor);
         let after = After { slope: self.slope, residual: None };
-        convolve(&[&transformed], &packed, after, &mut output);
+        convolve_map(isa, (input, self.factor), &packed, after, &mut output);
         output
     }
 
@@ -75,8 +92,8 @@ impl Conv3x3<'_> {
     pub fn backward(
         &self,
         isa: Isa,
-        (input, output): (&FeatureMap, &FeatureMap),
-        mut gradient: FeatureMap,
+        (input, output): (&FeatureMap<'_>, &FeatureMap<'_>),
+        mut gradient: FeatureMap<'_>,
         (needs_input, needs_parameters): (bool, bool),
     ) -> Conv3x3Gradients {
         if let Some(slope) = self.slope {
@@ -84,8 +101,11 @@ impl Conv3x3<'_> {
         }
         let parameters = needs_parameters.then(|| {
             let mut sums = ProductSums::new(blocks_for(self.channels.0), blocks_for(self.channels.1));
-            let inputs = Transformed::of_inputs(isa, input, self.factor);
-            sums.add(&[&inputs], &Transformed::of_gradient(isa, &gradient));
+            let [samples, _, height, width] = gradient.shape();
+            for units in chunks(units_of(samples, height), width, input.blocks() + gradient.blocks()) {
+                let inputs = Transformed::of_inputs(isa, input, units.clone(), self.factor);
+                sums.add(&[&inputs], &Transformed::of_gradient(isa, &gradient, units));
+            }
             (sums.filter_gradient(&[self.channels.0], self.channels.1), gradient.channel_sums())
         });
         let input = needs_input.then(|| {
@@ -96,7 +116,7 @@ impl Conv3x3<'_> {
     }
 
     /// The gradient of the enlarged input: the convolution with the filters turned and their channels exchanged.
-    fn input_gradient(&self, isa: Isa, gradient: &FeatureMap) -> FeatureMap {
+    fn input_gradient(&self, isa: Isa, gradient: &FeatureMap<'_>) -> FeatureMap<'static> {
         let (inputs, outputs) = self.channels;
         let mut exchanged = Vec::with_capacity(self.weights.len());
         for input in 0..inputs {
@@ -105,8 +125,8 @@ impl Conv3x3<'_> {
             }
         }
         let packed = pack(&[outputs], inputs, &exchanged, None);
-        let mut result = FeatureMap::zeros_like(gradient, inputs);
-        convolve(&[&Transformed::of_inputs(isa, gradient, 1)], &packed, After::default(), &mut result);
+        let mut result = FeatureMap::to_overwrite_like(gradient, inputs);
+        convolve_map(isa, (gradient, 1), &packed, After::default(), &mut result);
         result
     }
 }

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::conv3x3::{pack, turned};
 use crate::map::FeatureMap;
-use crate::transformed::{After, ProductSums, Transformed, convolve};
+use crate::transformed::{After, ProductSums, Transformed, convolve, units_of};
 
 /// Convolutions of a block.
 const CONVOLUTIONS: usize = 5;
@@ -31,18 +31,20 @@ pub struct DenseBlock<'a> {
     pub scale: f32,
 }
 
-/// What a forward pass leaves for the backward pass.
+/// What a forward pass leaves: its output, and the four features for the backward pass.
 #[derive(Clone, Debug)]
 pub struct DenseBlockPass {
-    /// The input and the four features.
-    maps: [FeatureMap; CONVOLUTIONS],
+    /// The output.
+    pub output: FeatureMap<'static>,
+    /// The features.
+    pub features: [FeatureMap<'static>; CONVOLUTIONS - 1],
 }
 
 /// The gradients of a dense block.
 #[derive(Clone, Debug)]
 pub struct DenseBlockGradients {
     /// Of the input.
-    pub input: FeatureMap,
+    pub input: FeatureMap<'static>,
     /// Of the weights, in their layout.
     pub weights: [Vec<f32>; CONVOLUTIONS],
     /// Of the biases.
@@ -65,7 +67,7 @@ impl DenseBlock<'_> {
     ///
     /// # Panics
     /// Where weights, biases and the input do not have the channels' shape.
-    pub fn forward(&self, isa: Isa, input: FeatureMap) -> (FeatureMap, DenseBlockPass) {
+    pub fn forward(&self, isa: Isa, input: &FeatureMap<'_>) -> DenseBlockPass {
         assert_eq!(input.shape()[1], self.features, "channels of the input");
         let packed: Vec<PackedConv> = (0..CONVOLUTIONS)
             .into_par_iter()
@@ -74,62 +76,55 @@ impl DenseBlock<'_> {
                 pack(&inputs, self.outputs(index), self.weights[index], Some(self.biases[index]))
             })
             .collect();
-        let mut output = FeatureMap::zeros_like(&input, self.features);
-        let mut maps = vec![input];
-        let mut transformed: Vec<Transformed> = Vec::with_capacity(CONVOLUTIONS);
-        for (index, packed) in packed.iter().enumerate() {
-            transformed.push(Transformed::of_inputs(isa, &maps[index], 1));
+        let units = units_of(input.shape()[0], input.shape()[2]);
+        let mut transformed = vec![Transformed::of_inputs(isa, input, units.clone(), 1)];
+        let features = std::array::from_fn(|index| {
+            let mut feature = FeatureMap::to_overwrite_like(input, self.growth);
             let inputs: Vec<&Transformed> = transformed.iter().collect();
-            if index + 1 == CONVOLUTIONS {
-                let after = After { slope: None, residual: Some((self.scale, &maps[0])) };
-                convolve(&inputs, packed, after, &mut output);
-            } else {
-                let mut feature = FeatureMap::zeros_like(&maps[0], self.growth);
-                convolve(&inputs, packed, After { slope: Some(SLOPE), residual: None }, &mut feature);
-                maps.push(feature);
-            }
-        }
-        let maps = maps.try_into().unwrap_or_else(|_| unreachable!("the input and four features"));
-        (output, DenseBlockPass { maps })
+            convolve(&inputs, &packed[index], After { slope: Some(SLOPE), residual: None }, &mut feature);
+            transformed.push(Transformed::of_inputs(isa, &feature, units.clone(), 1));
+            feature
+        });
+        let mut output = FeatureMap::to_overwrite_like(input, self.features);
+        let inputs: Vec<&Transformed> = transformed.iter().collect();
+        let after = After { slope: None, residual: Some((self.scale, input)) };
+        convolve(&inputs, &packed[CONVOLUTIONS - 1], after, &mut output);
+        DenseBlockPass { output, features }
     }
 
-    /// The gradients, from that of the output.
+    /// The gradients, from the input, the features that the forward pass left, and the output's gradient.
     ///
     /// # Panics
-    /// Where the gradient has another shape than the output.
-    pub fn backward(&self, isa: Isa, pass: &DenseBlockPass, gradient: &FeatureMap) -> DenseBlockGradients {
-        assert_eq!(gradient.shape(), pass.maps[0].shape(), "the gradient's shape");
+    /// Where a map has another shape than forward.
+    pub fn backward(
+        &self,
+        isa: Isa,
+        input: &FeatureMap<'_>,
+        features: &[FeatureMap<'_>; CONVOLUTIONS - 1],
+        gradient: &FeatureMap<'_>,
+    ) -> DenseBlockGradients {
+        assert_eq!(gradient.shape(), input.shape(), "the gradient's shape");
         let packed: Vec<PackedConv> =
             (0..CONVOLUTIONS).into_par_iter().map(|part| self.pack_backward(part)).collect();
+        let units = units_of(gradient.shape()[0], gradient.shape()[2]);
         // Gradients of the convolutions' sums, from the last to the first, and their transforms.
-        let mut sums = FeatureMap::zeros_like(gradient, self.features);
-        sums.add(gradient, self.scale);
-        let mut later = vec![sums];
-        let mut transformed: Vec<Transformed> = Vec::with_capacity(CONVOLUTIONS);
-        for part in (0..CONVOLUTIONS).rev() {
-            transformed.push(Transformed::of_inputs(isa, &later[later.len() - 1], 1));
+        let mut sums = vec![gradient.scaled(self.scale)];
+        let mut transformed = vec![Transformed::of_inputs(isa, &sums[0], units.clone(), 1)];
+        for part in (1..CONVOLUTIONS).rev() {
+            let mut sum = FeatureMap::to_overwrite_like(gradient, self.growth);
             let inputs: Vec<&Transformed> = transformed.iter().collect();
-            if part == 0 {
-                let mut input = FeatureMap::zeros_like(gradient, self.features);
-                convolve(
-                    &inputs,
-                    &packed[0],
-                    After { slope: None, residual: Some((1.0, gradient)) },
-                    &mut input,
-                );
-                later.push(input);
-            } else {
-                let mut feature = FeatureMap::zeros_like(gradient, self.growth);
-                convolve(&inputs, &packed[part], After::default(), &mut feature);
-                feature.mask(&pass.maps[part], SLOPE);
-                later.push(feature);
-            }
+            convolve(&inputs, &packed[part], After::default(), &mut sum);
+            sum.mask(&features[part - 1], SLOPE);
+            transformed.push(Transformed::of_inputs(isa, &sum, units.clone(), 1));
+            sums.push(sum);
         }
+        let mut of_input = FeatureMap::to_overwrite_like(gradient, self.features);
+        let inputs: Vec<&Transformed> = transformed.iter().collect();
+        convolve(&inputs, &packed[0], After { slope: None, residual: Some((1.0, gradient)) }, &mut of_input);
         drop(transformed);
-        let input = later.pop().expect("the input's gradient was pushed last");
-        later.reverse();
-        let (weights, biases) = self.parameter_gradients(isa, pass, &later);
-        DenseBlockGradients { input, weights, biases }
+        sums.reverse();
+        let (weights, biases) = self.parameter_gradients(isa, (input, features), &sums);
+        DenseBlockGradients { input: of_input, weights, biases }
     }
 
     /// The filters by which the gradients of the sums of all later convolutions, the last first, become that of the input
@@ -156,17 +151,20 @@ impl DenseBlock<'_> {
     fn parameter_gradients(
         &self,
         isa: Isa,
-        pass: &DenseBlockPass,
-        sums: &[FeatureMap],
+        (input, features): (&FeatureMap<'_>, &[FeatureMap<'_>]),
+        sums: &[FeatureMap<'_>],
     ) -> ([Vec<f32>; CONVOLUTIONS], [Vec<f32>; CONVOLUTIONS]) {
-        let features: Vec<Transformed> =
-            pass.maps.iter().map(|map| Transformed::of_inputs(isa, map, 1)).collect();
+        let units = units_of(input.shape()[0], input.shape()[2]);
+        let features: Vec<Transformed> = std::iter::once(input)
+            .chain(features)
+            .map(|map| Transformed::of_inputs(isa, map, units.clone(), 1))
+            .collect();
         let weights = std::array::from_fn(|index| {
             let inputs = self.inputs(index);
             let blocks = inputs.iter().map(|channels| blocks_for(*channels)).sum();
             let mut products = ProductSums::new(blocks, blocks_for(self.outputs(index)));
             let features: Vec<&Transformed> = features[..=index].iter().collect();
-            products.add(&features, &Transformed::of_gradient(isa, &sums[index]));
+            products.add(&features, &Transformed::of_gradient(isa, &sums[index], units.clone()));
             products.filter_gradient(&inputs, self.outputs(index))
         });
         (weights, std::array::from_fn(|index| sums[index].channel_sums()))

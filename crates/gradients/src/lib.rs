@@ -9,11 +9,13 @@
 //! depend on the arguments and the instruction set alone, not on the number of threads: sums over pixels are taken in one
 //! order.
 
+mod buffer;
 mod conv3x3;
 mod dense_block;
 mod map;
 mod transformed;
 
+pub use buffer::release_buffers;
 pub use conv3x3::{Conv3x3, Conv3x3Gradients};
 pub use dense_block::{DenseBlock, DenseBlockGradients, DenseBlockPass};
 pub use map::FeatureMap;

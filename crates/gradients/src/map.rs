@@ -1,31 +1,109 @@
 //! Batches of feature maps as the kernels read them.
 
+use std::ops::{Deref, DerefMut};
+
 use esrgan_kernels::{CHANNELS_PER_BLOCK, ChannelBlock, blocks_for};
 use rayon::prelude::*;
+
+use crate::buffer::Buffer;
 
 /// A batch of feature maps: rows of pixels in blocks of sixteen channels, one pixel of zeros at both ends of each row.
 ///
 /// # Layout
 /// `[sample][channel block][row][1 + width + 1]`. Lanes beyond the last channel hold zero.
 #[derive(Clone, Debug, PartialEq)]
-pub struct FeatureMap {
+pub struct FeatureMap<'a> {
     samples: usize,
     channels: usize,
     height: usize,
     width: usize,
-    rows: Vec<ChannelBlock>,
+    rows: Rows<'a>,
 }
 
-impl FeatureMap {
-    /// All zeros.
-    pub fn zeros(samples: usize, channels: usize, height: usize, width: usize) -> Self {
-        let rows = vec![ChannelBlock::ZERO; samples * blocks_for(channels) * height * (width + 2)];
+/// Memory of a map, its own or somebody else's.
+#[derive(Clone, Debug, PartialEq)]
+enum Rows<'a> {
+    Own(Buffer),
+    Borrowed(&'a [ChannelBlock]),
+}
+
+impl Deref for Rows<'_> {
+    type Target = [ChannelBlock];
+
+    fn deref(&self) -> &[ChannelBlock] {
+        match self {
+            Self::Own(rows) => rows,
+            Self::Borrowed(rows) => rows,
+        }
+    }
+}
+
+impl DerefMut for Rows<'_> {
+    fn deref_mut(&mut self) -> &mut [ChannelBlock] {
+        if let Self::Borrowed(rows) = self {
+            *self = Self::Own(Buffer::copy_of(rows));
+        }
+        match self {
+            Self::Own(rows) => rows,
+            Self::Borrowed(_) => &mut [],
+        }
+    }
+}
+
+impl<'a> FeatureMap<'a> {
+    /// A map over values in its layout, borrowed where they lie as blocks must, else copied.
+    ///
+    /// # Panics
+    /// Where there are not as many values as [`FeatureMap::layout`] says.
+    pub fn of_layout(values: &'a [f32], [samples, channels, height, width]: [usize; 4]) -> Self {
+        let layout = Self::layout([samples, channels, height, width]);
+        assert_eq!(values.len(), layout.iter().product::<usize>(), "values of a map");
+        let rows = bytemuck::try_cast_slice(values).map_or_else(
+            |_| {
+                let mut copy = Buffer::to_overwrite(values.len() / CHANNELS_PER_BLOCK);
+                bytemuck::cast_slice_mut(&mut copy).copy_from_slice(values);
+                Rows::Own(copy)
+            },
+            Rows::Borrowed,
+        );
         Self { samples, channels, height, width, rows }
     }
 
-    /// Zeros of another number of channels, the rest alike.
-    pub fn zeros_like(other: &Self, channels: usize) -> Self {
-        Self::zeros(other.samples, channels, other.height, other.width)
+    /// The dimensions of a map's values, slowest first: samples, blocks of channels, rows, pixels with one of padding at both
+    /// ends, channels of a block.
+    pub fn layout([samples, channels, height, width]: [usize; 4]) -> [usize; 5] {
+        [samples, blocks_for(channels), height, width + 2, CHANNELS_PER_BLOCK]
+    }
+
+    /// The values in the map's layout.
+    pub fn into_blocks(self) -> Vec<ChannelBlock> {
+        match self.rows {
+            Rows::Own(rows) => rows.into_vec(),
+            Rows::Borrowed(rows) => rows.to_vec(),
+        }
+    }
+}
+
+impl FeatureMap<'static> {
+    /// All zeros.
+    pub fn zeros(samples: usize, channels: usize, height: usize, width: usize) -> Self {
+        let mut map = Self::to_overwrite(samples, channels, height, width);
+        map.rows.fill(ChannelBlock::ZERO);
+        map
+    }
+
+    /// A map whose pixels, all lanes of them, the caller writes before reading any. Only the padding is zero.
+    pub(crate) fn to_overwrite(samples: usize, channels: usize, height: usize, width: usize) -> Self {
+        let mut rows = Buffer::to_overwrite(samples * blocks_for(channels) * height * (width + 2));
+        for row in rows.chunks_exact_mut(width + 2) {
+            (row[0], row[width + 1]) = (ChannelBlock::ZERO, ChannelBlock::ZERO);
+        }
+        Self { samples, channels, height, width, rows: Rows::Own(rows) }
+    }
+
+    /// The same with another number of channels.
+    pub(crate) fn to_overwrite_like(other: &FeatureMap<'_>, channels: usize) -> Self {
+        Self::to_overwrite(other.samples, channels, other.height, other.width)
     }
 
     /// From samples in the order `[sample][channel][row][column]`.
@@ -34,12 +112,15 @@ impl FeatureMap {
     /// Where there are not as many values as the shape says.
     pub fn from_planar(values: &[f32], [samples, channels, height, width]: [usize; 4]) -> Self {
         assert_eq!(values.len(), samples * channels * height * width, "values of the shape");
-        let mut map = Self::zeros(samples, channels, height, width);
+        let mut map = Self::to_overwrite(samples, channels, height, width);
         let blocks = map.blocks();
         let plane = height * width;
         map.rows.par_chunks_mut((width + 2).max(1)).enumerate().for_each(|(index, row)| {
             let (sample, block, y) = (index / height / blocks, index / height % blocks, index % height);
             let first = block * CHANNELS_PER_BLOCK;
+            if first + CHANNELS_PER_BLOCK > channels {
+                row.fill(ChannelBlock::ZERO);
+            }
             for (lane, channel) in (first..channels.min(first + CHANNELS_PER_BLOCK)).enumerate() {
                 let line = &values[(sample * channels + channel) * plane + y * width..][..width];
                 row[1..].iter_mut().zip(line).for_each(|(pixel, value)| pixel.0[lane] = *value);
@@ -47,7 +128,9 @@ impl FeatureMap {
         });
         map
     }
+}
 
+impl FeatureMap<'_> {
     /// The samples in the order `[sample][channel][row][column]`.
     pub fn to_planar(&self) -> Vec<f32> {
         let mut values = vec![0.0; self.samples * self.channels * self.height * self.width];
@@ -107,24 +190,22 @@ impl FeatureMap {
         self.rows.chunks_exact(self.row_length()).map(move |row| &row[1..=width])
     }
 
-    /// Adds another map, `scale` times.
-    ///
-    /// # Panics
-    /// Where the shapes differ.
-    pub fn add(&mut self, other: &Self, scale: f32) {
-        assert_eq!(self.shape(), other.shape(), "maps of one shape");
+    /// The map times a factor.
+    pub(crate) fn scaled(&self, scale: f32) -> FeatureMap<'static> {
+        let mut scaled = FeatureMap::to_overwrite_like(self, self.channels);
         let length = self.row_length();
-        let rows = self.rows.par_chunks_exact_mut(length).zip(other.rows.par_chunks_exact(length));
-        rows.for_each(|(row, other)| {
-            for (pixel, other) in row.iter_mut().zip(other) {
-                pixel.0.iter_mut().zip(other.0).for_each(|(value, other)| *value += scale * other);
+        let rows = scaled.rows.par_chunks_exact_mut(length).zip(self.rows.par_chunks_exact(length));
+        rows.for_each(|(row, source)| {
+            for (pixel, source) in row.iter_mut().zip(source) {
+                pixel.0.iter_mut().zip(source.0).for_each(|(value, source)| *value = scale * source);
             }
         });
+        scaled
     }
 
     /// Multiplies by `slope` where `activated`, a map of this shape, is not above zero: the gradient of a leaky ReLU, whose
     /// output has the sign of its input.
-    pub(crate) fn mask(&mut self, activated: &Self, slope: f32) {
+    pub(crate) fn mask(&mut self, activated: &FeatureMap<'_>, slope: f32) {
         assert_eq!(self.shape(), activated.shape(), "maps of one shape");
         let length = self.row_length();
         let rows = self.rows.par_chunks_exact_mut(length).zip(activated.rows.par_chunks_exact(length));
@@ -152,10 +233,11 @@ impl FeatureMap {
     }
 }
 
-impl FeatureMap {
+impl FeatureMap<'_> {
     /// A map smaller by a whole factor, each pixel the sum of a square: the gradient of an enlargement by repetition.
-    pub(crate) fn sums_of_squares(&self, factor: usize) -> Self {
-        let mut small = Self::zeros(self.samples, self.channels, self.height / factor, self.width / factor);
+    pub(crate) fn sums_of_squares(&self, factor: usize) -> FeatureMap<'static> {
+        let mut small =
+            FeatureMap::zeros(self.samples, self.channels, self.height / factor, self.width / factor);
         let (blocks, height) = (small.blocks(), small.height);
         small.par_rows_mut().enumerate().for_each(|(index, row)| {
             let (sample, block, y) = (index / height / blocks, index / height % blocks, index % height);

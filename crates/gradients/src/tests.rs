@@ -291,9 +291,11 @@ fn dense_blocks_and_their_gradients_are_those_of_plain_sums() {
         }
         for isa in available() {
             let layer = block.layer();
-            let (found, pass) = layer.forward(isa, FeatureMap::from_planar(&input, shape));
-            assert_close("output", &found.to_planar(), &output, BOUND);
-            let found = layer.backward(isa, &pass, &FeatureMap::from_planar(&gradient, shape));
+            let input = FeatureMap::from_planar(&input, shape);
+            let pass = layer.forward(isa, &input);
+            assert_close("output", &pass.output.to_planar(), &output, BOUND);
+            let gradient = FeatureMap::from_planar(&gradient, shape);
+            let found = layer.backward(isa, &input, &pass.features, &gradient);
             assert_close("input", &found.input.to_planar(), &of_maps[0].values, BOUND);
             for index in 0..5 {
                 assert_close("weights", &found.weights[index], &of_weights[index], BOUND);
@@ -312,9 +314,11 @@ fn the_number_of_threads_changes_no_bit() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let layer = block.layer();
-            let (output, pass) = layer.forward(Isa::detect(), FeatureMap::from_planar(&input, shape));
-            let gradients = layer.backward(Isa::detect(), &pass, &FeatureMap::from_planar(&gradient, shape));
-            (output, gradients.input, gradients.weights, gradients.biases)
+            let input = FeatureMap::from_planar(&input, shape);
+            let pass = layer.forward(Isa::detect(), &input);
+            let gradient = FeatureMap::from_planar(&gradient, shape);
+            let gradients = layer.backward(Isa::detect(), &input, &pass.features, &gradient);
+            (pass.output, gradients.input, gradients.weights, gradients.biases)
         })
     };
     let alone = run(1);

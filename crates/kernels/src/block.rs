@@ -1,5 +1,7 @@
 //! Sixteen channels of one pixel.
 
+use bytemuck::{Pod, Zeroable};
+
 /// Channels that lie together in a [`ChannelBlock`].
 pub const CHANNELS_PER_BLOCK: usize = 16;
 
@@ -7,7 +9,7 @@ pub const CHANNELS_PER_BLOCK: usize = 16;
 ///
 /// # Values
 /// Lanes beyond a layer's last channel hold zero.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 #[repr(C, align(64))]
 pub struct ChannelBlock(pub [f32; CHANNELS_PER_BLOCK]);
 
