@@ -9,16 +9,22 @@
 //! depend on the arguments and the instruction set alone, not on the number of threads: sums over pixels are taken in one
 //! order.
 
+mod batch_norm;
 mod buffer;
 mod conv3x3;
+mod conv4x4;
 mod dense_block;
 mod map;
+mod max_pool;
 mod transformed;
 
+pub use batch_norm::{BatchNorm, BatchNormGradients, BatchStatistics};
 pub use buffer::release_buffers;
 pub use conv3x3::{Conv3x3, Conv3x3Gradients};
+pub use conv4x4::Conv4x4;
 pub use dense_block::{DenseBlock, DenseBlockGradients, DenseBlockPass};
 pub use map::FeatureMap;
+pub use max_pool::{max_pool, max_pool_gradient};
 
 pub use esrgan_kernels::Isa;
 

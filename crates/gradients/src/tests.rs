@@ -324,3 +324,108 @@ fn the_number_of_threads_changes_no_bit() {
     let alone = run(1);
     assert!([2, 3, 7].into_iter().all(|threads| run(threads) == alone));
 }
+
+#[test]
+fn strided_convolutions_and_their_gradients_are_those_of_plain_sums() {
+    for (shape, out) in [
+        ([2, 3, 4, 6], 17),
+        ([1, 20, 16, 10], 5),
+        ([3, 33, 8, 8], 32),
+        ([1, 16, 2, 2], 16),
+        ([1, 160, 2, 40], 3),
+    ] {
+        let what = format!("{shape:?} to {out}");
+        let (input, weights) = (values(1, shape.iter().product()), values(2, out * shape[1] * 16));
+        let biases = vec![0.0; out];
+        let plain = PlainConv { weights: &weights, biases: &biases, side: 4, stride: 2 };
+        let plain_input = Plain::new(shape, &input);
+        let plain_output = plain.forward(&plain_input);
+        let gradient = values(4, plain_output.values.len());
+        let (of_input, of_weights, _) =
+            plain.backward(&plain_input, &Plain::new(plain_output.shape, &gradient));
+        for isa in available() {
+            let layer = Conv4x4 { weights: &weights, channels: (shape[1], out) };
+            let input = FeatureMap::from_planar(&input, shape);
+            assert_close(&what, &layer.forward(isa, &input).to_planar(), &plain_output.values, BOUND);
+            let gradient = FeatureMap::from_planar(&gradient, plain_output.shape);
+            assert_close(&what, &layer.input_gradient(isa, &gradient).to_planar(), &of_input.values, BOUND);
+            assert_close(&what, &layer.weight_gradient(isa, &input, &gradient), &of_weights, BOUND);
+        }
+    }
+}
+
+#[test]
+fn pooling_takes_the_largest_and_its_gradient_goes_there() {
+    let shape = [2, 17, 5, 6];
+    let mut input = values(1, shape.iter().product());
+    // Equal values: the first counts.
+    (input[0], input[1]) = (3.0, 3.0);
+    let plain = Plain::new(shape, &input);
+    let gradient = values(2, 2 * 17 * 2 * 3);
+    let plain_gradient = Plain::new([2, 17, 2, 3], &gradient);
+    let mut expected = Plain::zeros(shape);
+    let mut largest = Plain::zeros(plain_gradient.shape);
+    for place @ [n, c, y, x] in largest.places() {
+        let square = [[2 * y, 2 * x], [2 * y, 2 * x + 1], [2 * y + 1, 2 * x], [2 * y + 1, 2 * x + 1]];
+        let value = |[y, x]: [usize; 2]| plain.at(n, c, y as isize, x as isize);
+        let best = square.into_iter().reduce(|a, b| if value(b) > value(a) { b } else { a }).unwrap();
+        let (index, target) = (largest.index(place), expected.index([n, c, best[0], best[1]]));
+        largest.values[index] = value(best);
+        expected.values[target] += plain_gradient.values[index];
+    }
+    let map = FeatureMap::from_planar(&input, shape);
+    assert_close("largest", &max_pool(&map).to_planar(), &largest.values, 0.0);
+    let gradient = FeatureMap::from_planar(&gradient, [2, 17, 2, 3]);
+    assert_close("gradient", &max_pool_gradient(&map, &gradient).to_planar(), &expected.values, 0.0);
+}
+
+/// Against finite differences of a scalar loss in f64.
+#[test]
+fn batch_norm_and_its_gradients_are_those_of_the_definition() {
+    let shape @ [n, channels, h, w] = [3, 18, 4, 5];
+    let input = values(1, shape.iter().product());
+    let (scales, shifts, weights) = (values(2, channels), values(3, channels), values(4, input.len()));
+    let norm = |input: &[f64], scales: &[f64], shifts: &[f64]| -> Vec<f64> {
+        let mut output = vec![0.0; input.len()];
+        for c in 0..channels {
+            let places: Vec<usize> =
+                (0..n * h * w).map(|i| (i / (h * w) * channels + c) * h * w + i % (h * w)).collect();
+            let count = places.len() as f64;
+            let mean = places.iter().map(|at| input[*at]).sum::<f64>() / count;
+            let variance = places.iter().map(|at| (input[*at] - mean).powi(2)).sum::<f64>() / count;
+            for at in places {
+                let value =
+                    (input[at] - mean) / (variance + f64::from(1e-5_f32)).sqrt() * scales[c] + shifts[c];
+                output[at] = if value > 0.0 { value } else { f64::from(0.2_f32) * value };
+            }
+        }
+        output
+    };
+    let wide = |values: &[f32]| values.iter().map(|value| f64::from(*value)).collect::<Vec<f64>>();
+    let (x, gamma, beta, loss_weights) = (wide(&input), wide(&scales), wide(&shifts), wide(&weights));
+    let loss = |x: &[f64], gamma: &[f64], beta: &[f64]| -> f64 {
+        norm(x, gamma, beta).iter().zip(&loss_weights).map(|(value, weight)| value * weight).sum()
+    };
+    let difference = |of: &[f64], index: usize, loss: &dyn Fn(&[f64]) -> f64| {
+        let mut moved = of.to_vec();
+        moved[index] += 1e-6;
+        let above = loss(&moved);
+        moved[index] -= 2e-6;
+        (above - loss(&moved)) / 2e-6
+    };
+    let map = FeatureMap::from_planar(&input, shape);
+    let layer = BatchNorm { scales: &scales, shifts: &shifts, epsilon: 1e-5, slope: 0.2 };
+    let statistics = BatchStatistics::of(&map);
+    let output = layer.forward(&map, &statistics);
+    assert_close("output", &output.to_planar(), &norm(&x, &gamma, &beta), 1e-5);
+    let found = layer.backward((&map, &output), &statistics, FeatureMap::from_planar(&weights, shape));
+    let of_input: Vec<f64> =
+        (0..x.len()).map(|index| difference(&x, index, &|x| loss(x, &gamma, &beta))).collect();
+    assert_close("input", &found.input.to_planar(), &of_input, 1e-4);
+    let of_scales: Vec<f64> =
+        (0..channels).map(|index| difference(&gamma, index, &|gamma| loss(&x, gamma, &beta))).collect();
+    assert_close("scales", &found.scales, &of_scales, 1e-4);
+    let of_shifts: Vec<f64> =
+        (0..channels).map(|index| difference(&beta, index, &|beta| loss(&x, &gamma, beta))).collect();
+    assert_close("shifts", &found.shifts, &of_shifts, 1e-4);
+}
