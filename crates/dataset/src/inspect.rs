@@ -1,0 +1,154 @@
+//! What a data set is, and everything that is wrong with it, before a training begins.
+//!
+//! What lives here: a pass over every picture of training and validation. What does not: what is done about it.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::error::DatasetError;
+use crate::listing::{Pair, list_pairs, list_pictures};
+use crate::options::{DatasetOptions, Measured};
+use crate::parallel::mapped;
+use crate::stored::StoredPicture;
+
+/// Two files with the same picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Duplicate {
+    /// The one.
+    pub picture: PathBuf,
+    /// The training picture that it repeats.
+    pub of: PathBuf,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Inspection {
+    /// High-resolution pictures for training, problematic ones included.
+    pub pictures: usize,
+    /// Pixels of those that could be decoded.
+    pub pixels: u64,
+    /// Pictures for validation.
+    pub validation_pictures: usize,
+    /// Everything that would stop a training or a validation, in the files' order; partners first.
+    pub problems: Vec<DatasetError>,
+    /// Training pictures that repeat an earlier one.
+    pub repeats: Vec<Duplicate>,
+    /// Validation pictures that are training pictures too.
+    pub leaks: Vec<Duplicate>,
+}
+
+impl Inspection {
+    /// Millions of pixels for training.
+    pub fn megapixels(&self) -> f64 {
+        self.pixels as f64 / 1e6
+    }
+
+    fn note_training<'p>(&mut self, hr: &'p Path, finding: Finding, first_of: &mut HashMap<u64, &'p Path>) {
+        self.pixels += finding.pixels;
+        self.problems.extend(finding.problems);
+        match finding.hash.map(|hash| first_of.entry(hash)) {
+            Some(Entry::Occupied(first)) => {
+                self.repeats.push(Duplicate { picture: hr.to_owned(), of: first.get().to_path_buf() });
+            }
+            Some(Entry::Vacant(place)) => {
+                place.insert(hr);
+            }
+            None => {}
+        }
+    }
+
+    fn note_validation(&mut self, path: &Path, finding: Finding, first_of: &HashMap<u64, &Path>) {
+        self.validation_pictures += 1;
+        self.problems.extend(finding.problems);
+        if let Some(of) = finding.hash.and_then(|hash| first_of.get(&hash)) {
+            self.leaks.push(Duplicate { picture: path.to_owned(), of: of.to_path_buf() });
+        }
+    }
+}
+
+/// What one file, or pair of files, gave.
+#[derive(Default)]
+struct Finding {
+    pixels: u64,
+    hash: Option<u64>,
+    problems: Vec<DatasetError>,
+}
+
+/// Decodes every picture and collects what is wrong, beyond the first problem.
+///
+/// Duplicates are told by a hash of 64 bits of the samples as RGB of 8 bits: two files of one picture in another format are
+/// found, crops and turned copies are not. `progress` is given the number of finished pictures and of all, from several threads,
+/// so that numbers may come out of order.
+///
+/// # Errors
+/// Where there is nothing to inspect: options that do not fit each other, folders that cannot be read or have no pictures.
+pub fn inspect(
+    options: &DatasetOptions,
+    validation_folder: Option<&Path>,
+    progress: impl Fn(usize, usize) + Sync,
+) -> Result<Inspection, DatasetError> {
+    options.check()?;
+    let (pairs, problems) = list_pairs(options)?;
+    let validation = validation_folder.map(list_pictures).transpose()?.unwrap_or_default();
+    let total = pairs.len() + validation.len();
+    let done = AtomicUsize::new(0);
+    let finished = || progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
+    let of_training = mapped(&pairs, options.threads, |_, pair| {
+        let finding = examine_pair(options, pair);
+        finished();
+        finding
+    });
+    let of_validation = mapped(&validation, options.threads, |_, path| {
+        let mut finding = Finding::default();
+        read(options, path, &mut finding);
+        finished();
+        finding
+    });
+    let mut inspection = Inspection { pictures: pairs.len(), problems, ..Inspection::default() };
+    let mut first_of = HashMap::new();
+    for (pair, finding) in pairs.iter().zip(of_training) {
+        inspection.note_training(&pair.hr, finding, &mut first_of);
+    }
+    for (path, finding) in validation.iter().zip(of_validation) {
+        inspection.note_validation(path, finding, &first_of);
+    }
+    Ok(inspection)
+}
+
+fn examine_pair(options: &DatasetOptions, pair: &Pair) -> Finding {
+    let mut finding = Finding::default();
+    let hr_size = read(options, &pair.hr, &mut finding);
+    let lr_size = pair.lr.as_ref().map(|path| {
+        let mut of_lr = Finding::default();
+        let size = read(options, path, &mut of_lr);
+        finding.problems.append(&mut of_lr.problems);
+        size.map(|size| Measured { path, size })
+    });
+    if let Some(size) = hr_size {
+        let hr = Measured { path: &pair.hr, size };
+        let checked = options.check_sizes(hr, lr_size.flatten());
+        finding.problems.extend(checked.err());
+    }
+    finding
+}
+
+/// Decodes a picture, notes what there is to note, and gives its size.
+fn read(options: &DatasetOptions, path: &Path, finding: &mut Finding) -> Option<(usize, usize)> {
+    match StoredPicture::read(path, &options.limits) {
+        Ok(picture) => {
+            let (width, height) = picture.size();
+            finding.pixels = width as u64 * height as u64;
+            finding.hash = Some(picture.content_hash());
+            Some((width, height))
+        }
+        Err(problem) => {
+            finding.problems.push(problem);
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
