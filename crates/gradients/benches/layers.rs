@@ -58,8 +58,8 @@ fn convolution(isa: Isa, inputs: usize, outputs: usize, side: usize) {
     let input = FeatureMap::from_planar(&values(shape.iter().product()), shape);
     let output = layer.forward(isa, &input);
     let forward = median(|| drop(layer.forward(isa, &input)));
-    let of_input = median(|| drop(layer.backward(isa, (&input, &output), output.clone(), (true, false))));
-    let of_all = median(|| drop(layer.backward(isa, (&input, &output), output.clone(), (true, true))));
+    let of_input = median(|| drop(layer.backward(isa, (None, Some(&output)), output.clone(), true)));
+    let of_all = median(|| drop(layer.backward(isa, (Some(&input), Some(&output)), output.clone(), true)));
     println!(
         "3x3 {inputs} to {outputs}, 4 x {side}x{side}: forward {forward:.1} backward {of_input:.1}, with weights {of_all:.1} ms"
     );

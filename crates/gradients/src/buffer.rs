@@ -33,11 +33,6 @@ impl Buffer {
         copy.0.copy_from_slice(blocks);
         copy
     }
-
-    /// The memory itself, for somebody else.
-    pub(crate) fn into_vec(mut self) -> Vec<ChannelBlock> {
-        std::mem::take(&mut self.0)
-    }
 }
 
 /// The smallest allocation that holds `length` blocks, if it is not more than twice as large.

@@ -84,22 +84,23 @@ impl Conv3x3<'_> {
         output
     }
 
-    /// The gradients, from that of the output. `output` is what [`Conv3x3::forward`] returned: its signs are needed where there is
-    /// an activation.
+    /// The gradients, from that of the output: of the parameters where the input is given, of the input where it is wanted.
+    ///
+    /// `output` is what [`Conv3x3::forward`] returned: where there is an activation its signs are needed.
     ///
     /// # Panics
-    /// Where the maps do not have the shapes that they had forward.
+    /// Where the maps do not have the shapes that they had forward, and where an activation's output is missing.
     pub fn backward(
         &self,
         isa: Isa,
-        (input, output): (&FeatureMap<'_>, &FeatureMap<'_>),
+        (input, output): (Option<&FeatureMap<'_>>, Option<&FeatureMap<'_>>),
         mut gradient: FeatureMap<'_>,
-        (needs_input, needs_parameters): (bool, bool),
+        wants_input: bool,
     ) -> Conv3x3Gradients {
         if let Some(slope) = self.slope {
-            gradient.mask(output, slope);
+            gradient.mask(output.expect("the output of an activation"), slope);
         }
-        let parameters = needs_parameters.then(|| {
+        let parameters = input.map(|input| {
             let mut sums = ProductSums::new(blocks_for(self.channels.0), blocks_for(self.channels.1));
             let [samples, _, height, width] = gradient.shape();
             for units in chunks(units_of(samples, height), width, input.blocks() + gradient.blocks()) {
@@ -108,7 +109,7 @@ impl Conv3x3<'_> {
             }
             (sums.filter_gradient(&[self.channels.0], self.channels.1), gradient.channel_sums())
         });
-        let input = needs_input.then(|| {
+        let input = wants_input.then(|| {
             let enlarged = self.input_gradient(isa, &gradient);
             if self.factor == 1 { enlarged } else { enlarged.sums_of_squares(self.factor) }
         });

@@ -23,7 +23,7 @@ pub use buffer::release_buffers;
 pub use conv3x3::{Conv3x3, Conv3x3Gradients};
 pub use conv4x4::Conv4x4;
 pub use dense_block::{DenseBlock, DenseBlockGradients, DenseBlockPass};
-pub use map::FeatureMap;
+pub use map::{FeatureMap, MapMemory};
 pub use max_pool::{max_pool, max_pool_gradient};
 
 pub use esrgan_kernels::Isa;

@@ -75,12 +75,22 @@ impl<'a> FeatureMap<'a> {
         [samples, blocks_for(channels), height, width + 2, CHANNELS_PER_BLOCK]
     }
 
-    /// The values in the map's layout.
-    pub fn into_blocks(self) -> Vec<ChannelBlock> {
+    /// The memory of the values in the map's layout, whoever then holds it.
+    pub fn into_memory(self) -> MapMemory {
         match self.rows {
-            Rows::Own(rows) => rows.into_vec(),
-            Rows::Borrowed(rows) => rows.to_vec(),
+            Rows::Own(rows) => MapMemory(rows),
+            Rows::Borrowed(rows) => MapMemory(Buffer::copy_of(rows)),
         }
+    }
+}
+
+/// The memory of a map: its values as bytes. When it is dropped, another map may use it.
+#[derive(Debug)]
+pub struct MapMemory(Buffer);
+
+impl AsRef<[u8]> for MapMemory {
+    fn as_ref(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.0)
     }
 }
 

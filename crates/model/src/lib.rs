@@ -1,1 +1,12 @@
-//! Networks.
+//! Networks that are trained: generator, discriminators, feature extractors.
+//!
+//! What lives here: the networks over Burn's tensors and autodiff, with the hand-written layers of `esrgan-gradients` as
+//! operations; their parameters, and the way from and to files. What does not: losses, optimisers, loops.
+//!
+//! Parameters and maps are flat tensors; shapes are the layers' own. So the optimiser, the average and the checkpoint see a
+//! list of named vectors.
+
+mod layers;
+mod operation;
+
+pub use layers::{Map, Seen};

@@ -1,0 +1,373 @@
+//! The layers, as operations over maps.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::backend::flex::FlexTensor;
+use burn::tensor::Tensor;
+use esrgan_gradients::{
+    BatchNorm, BatchStatistics, Conv3x3, Conv4x4, DenseBlock, FeatureMap, Isa, max_pool, max_pool_gradient,
+};
+
+use crate::operation::{Operation, apply, flat, of_map, values};
+
+/// A batch of feature maps in the graph: a flat tensor in the layout of [`FeatureMap`], and its shape.
+#[derive(Clone, Debug)]
+pub struct Map {
+    /// The values; padding and lanes beyond the last channel are zero.
+    pub values: Tensor<1>,
+    /// Samples, channels, height, width.
+    pub shape: [usize; 4],
+}
+
+impl Map {
+    /// Of an image batch, `[sample][channel][row][column]`.
+    pub fn of_images(images: Tensor<4>) -> Self {
+        let shape = images.dims();
+        let count = shape.iter().product::<usize>();
+        Self { values: apply(ToMap { shape }, [images.reshape([count])]), shape }
+    }
+
+    /// As an image batch, `[sample][channel][row][column]`.
+    pub fn into_images(self) -> Tensor<4> {
+        apply(FromMap { shape: self.shape }, [self.values]).reshape(self.shape)
+    }
+
+    /// Values without padding.
+    pub fn count(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Two maps of one shape, pixel by pixel.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { values: self.values + other.values, shape: self.shape }
+    }
+
+    /// The 3x3 convolution, of the map enlarged `factor` times by repetition, with a leaky ReLU behind it where there is a
+    /// slope.
+    #[must_use]
+    pub fn conv3x3(self, weights: Tensor<1>, biases: Tensor<1>, factor: usize, slope: Option<f32>) -> Self {
+        let [samples, _, height, width] = self.shape;
+        let outputs = biases.dims()[0];
+        let operation = Convolution3x3 { input: self.shape, outputs, factor, slope };
+        let values = apply(operation, [self.values, weights, biases]);
+        Self { values, shape: [samples, outputs, height * factor, width * factor] }
+    }
+
+    /// The 4x4 convolution of stride two, without biases.
+    #[must_use]
+    pub fn conv4x4(self, weights: Tensor<1>, outputs: usize) -> Self {
+        let [samples, _, height, width] = self.shape;
+        let values = apply(Convolution4x4 { input: self.shape, outputs }, [self.values, weights]);
+        Self { values, shape: [samples, outputs, height / 2, width / 2] }
+    }
+
+    /// A residual dense block of five convolutions' weights and biases.
+    #[must_use]
+    pub fn dense_block(self, weights: [Tensor<1>; 5], biases: [Tensor<1>; 5], scale: f32) -> Self {
+        let growth = biases[0].dims()[0];
+        let shape = self.shape;
+        let [w1, w2, w3, w4, w5] = weights;
+        let [b1, b2, b3, b4, b5] = biases;
+        let inputs = [self.values, w1, w2, w3, w4, w5, b1, b2, b3, b4, b5];
+        Self { values: apply(Dense { input: shape, growth, scale }, inputs), shape }
+    }
+
+    /// Batch normalisation with the batch's own statistics, and a leaky ReLU behind it. `seen` is told the statistics.
+    #[must_use]
+    pub fn batch_norm(self, scales: Tensor<1>, shifts: Tensor<1>, slope: f32, seen: &Seen) -> Self {
+        let shape = self.shape;
+        let operation = Normalisation { input: shape, slope, seen: seen.clone() };
+        Self { values: apply(operation, [self.values, scales, shifts]), shape }
+    }
+
+    /// The largest of each square of 2x2 pixels.
+    #[must_use]
+    pub fn max_pool(self) -> Self {
+        let [samples, channels, height, width] = self.shape;
+        let values = apply(Pool { input: self.shape }, [self.values]);
+        Self { values, shape: [samples, channels, height / 2, width / 2] }
+    }
+}
+
+/// The statistics of the last batch that a normalisation saw.
+#[derive(Clone, Debug, Default)]
+pub struct Seen(Arc<Mutex<Option<BatchStatistics>>>);
+
+impl Seen {
+    /// Takes them.
+    pub fn take(&self) -> Option<BatchStatistics> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn put(&self, statistics: BatchStatistics) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(statistics);
+    }
+}
+
+fn isa() -> Isa {
+    Isa::detect()
+}
+
+fn map(tensor: &FlexTensor, shape: [usize; 4]) -> FeatureMap<'_> {
+    FeatureMap::of_layout(values(tensor), shape)
+}
+
+#[derive(Clone, Debug)]
+struct ToMap {
+    shape: [usize; 4],
+}
+
+impl Operation<1> for ToMap {
+    type State = ();
+
+    fn forward(&self, [images]: [FlexTensor; 1], _: [bool; 1]) -> (FlexTensor, ()) {
+        (of_map(FeatureMap::from_planar(values(&images), self.shape)), ())
+    }
+
+    fn backward(&self, (): &(), gradient: &FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        [Some(flat(map(gradient, self.shape).to_planar()))]
+    }
+}
+
+#[derive(Clone, Debug)]
+struct FromMap {
+    shape: [usize; 4],
+}
+
+impl Operation<1> for FromMap {
+    type State = ();
+
+    fn forward(&self, [input]: [FlexTensor; 1], _: [bool; 1]) -> (FlexTensor, ()) {
+        (flat(map(&input, self.shape).to_planar()), ())
+    }
+
+    fn backward(&self, (): &(), gradient: &FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        [Some(of_map(FeatureMap::from_planar(values(gradient), self.shape)))]
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Convolution3x3 {
+    input: [usize; 4],
+    outputs: usize,
+    factor: usize,
+    slope: Option<f32>,
+}
+
+impl Convolution3x3 {
+    fn layer<'a>(&self, weights: &'a FlexTensor, biases: &'a FlexTensor) -> Conv3x3<'a> {
+        Conv3x3 {
+            weights: values(weights),
+            biases: Some(values(biases)),
+            channels: (self.input[1], self.outputs),
+            factor: self.factor,
+            slope: self.slope,
+        }
+    }
+
+    fn output_shape(&self) -> [usize; 4] {
+        let [samples, _, height, width] = self.input;
+        [samples, self.outputs, height * self.factor, width * self.factor]
+    }
+}
+
+/// What a convolution keeps: its parameters, its input where they are trained, its output where it has an activation.
+#[derive(Clone, Debug)]
+struct ConvolutionState {
+    weights: FlexTensor,
+    biases: FlexTensor,
+    input: Option<FlexTensor>,
+    output: Option<FlexTensor>,
+}
+
+impl Operation<3> for Convolution3x3 {
+    type State = ConvolutionState;
+
+    fn forward(
+        &self,
+        [input, weights, biases]: [FlexTensor; 3],
+        is_trained: [bool; 3],
+    ) -> (FlexTensor, ConvolutionState) {
+        let output = of_map(self.layer(&weights, &biases).forward(isa(), &map(&input, self.input)));
+        let kept = self.slope.map(|_| output.clone());
+        let input = (is_trained[1] || is_trained[2]).then_some(input);
+        (output, ConvolutionState { weights, biases, input, output: kept })
+    }
+
+    fn backward(
+        &self,
+        state: &ConvolutionState,
+        gradient: &FlexTensor,
+        wants: [bool; 3],
+    ) -> [Option<FlexTensor>; 3] {
+        let gradient = map(gradient, self.output_shape());
+        let input = state.input.as_ref().map(|input| map(input, self.input));
+        let output = state.output.as_ref().map(|output| map(output, self.output_shape()));
+        let layer = self.layer(&state.weights, &state.biases);
+        let found = layer.backward(isa(), (input.as_ref(), output.as_ref()), gradient, wants[0]);
+        let (weights, biases) = found.parameters.unzip();
+        [
+            found.input.map(of_map),
+            weights.filter(|_| wants[1]).map(flat),
+            biases.filter(|_| wants[2]).map(flat),
+        ]
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Convolution4x4 {
+    input: [usize; 4],
+    outputs: usize,
+}
+
+impl Operation<2> for Convolution4x4 {
+    type State = [FlexTensor; 2];
+
+    fn forward(&self, [input, weights]: [FlexTensor; 2], _: [bool; 2]) -> (FlexTensor, [FlexTensor; 2]) {
+        let layer = Conv4x4 { weights: values(&weights), channels: (self.input[1], self.outputs) };
+        (of_map(layer.forward(isa(), &map(&input, self.input))), [input, weights])
+    }
+
+    fn backward(
+        &self,
+        [input, weights]: &[FlexTensor; 2],
+        gradient: &FlexTensor,
+        wants: [bool; 2],
+    ) -> [Option<FlexTensor>; 2] {
+        let [samples, inputs, height, width] = self.input;
+        let layer = Conv4x4 { weights: values(weights), channels: (inputs, self.outputs) };
+        let gradient = map(gradient, [samples, self.outputs, height / 2, width / 2]);
+        [
+            wants[0].then(|| of_map(layer.input_gradient(isa(), &gradient))),
+            wants[1].then(|| flat(layer.weight_gradient(isa(), &map(input, self.input), &gradient))),
+        ]
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Dense {
+    input: [usize; 4],
+    growth: usize,
+    scale: f32,
+}
+
+/// The input, weights and biases, and the four features.
+#[derive(Clone, Debug)]
+struct DenseState {
+    inputs: [FlexTensor; 11],
+    features: [FlexTensor; 4],
+}
+
+impl Dense {
+    fn layer<'a>(&self, inputs: &'a [FlexTensor; 11]) -> DenseBlock<'a> {
+        DenseBlock {
+            weights: std::array::from_fn(|index| values(&inputs[1 + index])),
+            biases: std::array::from_fn(|index| values(&inputs[6 + index])),
+            features: self.input[1],
+            growth: self.growth,
+            scale: self.scale,
+        }
+    }
+}
+
+impl Operation<11> for Dense {
+    type State = DenseState;
+
+    fn forward(&self, inputs: [FlexTensor; 11], _: [bool; 11]) -> (FlexTensor, DenseState) {
+        let pass = self.layer(&inputs).forward(isa(), &map(&inputs[0], self.input));
+        (of_map(pass.output), DenseState { inputs, features: pass.features.map(of_map) })
+    }
+
+    fn backward(
+        &self,
+        state: &DenseState,
+        gradient: &FlexTensor,
+        wants: [bool; 11],
+    ) -> [Option<FlexTensor>; 11] {
+        let [samples, _, height, width] = self.input;
+        let shape = [samples, self.growth, height, width];
+        let features = state.features.each_ref().map(|feature| map(feature, shape));
+        let input = map(&state.inputs[0], self.input);
+        let found = self.layer(&state.inputs).backward(isa(), &input, &features, &map(gradient, self.input));
+        let parameters = found.weights.into_iter().chain(found.biases).map(flat);
+        let mut gradients = std::iter::once(of_map(found.input)).chain(parameters);
+        wants.map(|is_wanted| gradients.next().filter(|_| is_wanted))
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Normalisation {
+    input: [usize; 4],
+    slope: f32,
+    seen: Seen,
+}
+
+/// BasicSR's and PyTorch's default.
+const EPSILON: f32 = 1e-5;
+
+#[derive(Clone, Debug)]
+struct NormalisationState {
+    input: FlexTensor,
+    output: FlexTensor,
+    scales: FlexTensor,
+    shifts: FlexTensor,
+    statistics: BatchStatistics,
+}
+
+impl Operation<3> for Normalisation {
+    type State = NormalisationState;
+
+    fn forward(
+        &self,
+        [input, scales, shifts]: [FlexTensor; 3],
+        _: [bool; 3],
+    ) -> (FlexTensor, NormalisationState) {
+        let statistics = BatchStatistics::of(&map(&input, self.input));
+        let layer = BatchNorm {
+            scales: values(&scales),
+            shifts: values(&shifts),
+            epsilon: EPSILON,
+            slope: self.slope,
+        };
+        let output = of_map(layer.forward(&map(&input, self.input), &statistics));
+        self.seen.put(statistics.clone());
+        (output.clone(), NormalisationState { input, output, scales, shifts, statistics })
+    }
+
+    fn backward(
+        &self,
+        state: &NormalisationState,
+        gradient: &FlexTensor,
+        wants: [bool; 3],
+    ) -> [Option<FlexTensor>; 3] {
+        let (scales, shifts) = (values(&state.scales), values(&state.shifts));
+        let layer = BatchNorm { scales, shifts, epsilon: EPSILON, slope: self.slope };
+        let maps = (&map(&state.input, self.input), &map(&state.output, self.input));
+        let found = layer.backward(maps, &state.statistics, map(gradient, self.input));
+        [
+            wants[0].then(|| of_map(found.input)),
+            wants[1].then(|| flat(found.scales)),
+            wants[2].then(|| flat(found.shifts)),
+        ]
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Pool {
+    input: [usize; 4],
+}
+
+impl Operation<1> for Pool {
+    type State = FlexTensor;
+
+    fn forward(&self, [input]: [FlexTensor; 1], _: [bool; 1]) -> (FlexTensor, FlexTensor) {
+        (of_map(max_pool(&map(&input, self.input))), input)
+    }
+
+    fn backward(&self, input: &FlexTensor, gradient: &FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let [samples, channels, height, width] = self.input;
+        let gradient = map(gradient, [samples, channels, height / 2, width / 2]);
+        [Some(of_map(max_pool_gradient(&map(input, self.input), &gradient)))]
+    }
+}
