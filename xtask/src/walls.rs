@@ -41,6 +41,7 @@ const ROOMS: &[Room] = &[
         tests: &[],
     },
     Room { package: "esrgan-degrade", links: &["esrgan-core", "esrgan-image"], tests: &[] },
+    Room { package: "esrgan-journal", links: &["esrgan-core"], tests: &[] },
     Room {
         package: "esrgan",
         links: &["esrgan-core", "esrgan-upscale", "esrgan-evaluate", "esrgan-degrade"],
