@@ -40,7 +40,14 @@ const ROOMS: &[Room] = &[
         links: &["esrgan-core", "esrgan-image", "esrgan-weights", "esrgan-metrics", "esrgan-upscale"],
         tests: &[],
     },
-    Room { package: "esrgan-degrade", links: &["esrgan-core", "esrgan-image"], tests: &[] },
+    Room { package: "esrgan-random", links: &[], tests: &[] },
+    Room { package: "esrgan-degrade", links: &["esrgan-core", "esrgan-image", "esrgan-random"], tests: &[] },
+    Room { package: "esrgan-gradients", links: &["esrgan-kernels"], tests: &[] },
+    Room {
+        package: "esrgan-model",
+        links: &["esrgan-core", "esrgan-gradients", "esrgan-random", "esrgan-weights"],
+        tests: &[],
+    },
     Room { package: "esrgan-dataset", links: &["esrgan-core", "esrgan-image", "esrgan-degrade"], tests: &[] },
     Room { package: "esrgan-journal", links: &["esrgan-core"], tests: &[] },
     Room {

@@ -9,7 +9,7 @@ use crate::degradation::Degradation;
 use crate::error::DegradeError;
 use crate::files::{part, read_hr, write_png};
 use crate::parameters::Parameters;
-use crate::random::SampleKey;
+use esrgan_random::SampleKey;
 
 /// Pixels of a side of the part that is shown.
 const PART_PX: usize = 256;

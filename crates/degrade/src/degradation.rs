@@ -10,8 +10,8 @@ use crate::jpeg::jpeg;
 use crate::kernel::Kernel;
 use crate::noise::add_noise;
 use crate::parameters::{Parameters, Step, Target};
-use crate::random::{Purpose, RandomStream, SampleKey};
 use crate::resize::resize;
+use esrgan_random::{Purpose, RandomStream, SampleKey};
 
 /// Streams of a sample: the choices, and the noise of the step at an index.
 const CHOICES: Purpose = Purpose(0x6465_0000);

@@ -10,8 +10,8 @@ use crate::error::DegradeError;
 use crate::kernel::{KernelShape, Profile};
 use crate::noise::{Noise, NoiseKind};
 use crate::parameters::{Step, Target};
-use crate::random::RandomStream;
 use crate::resize::ResizeMode;
+use esrgan_random::RandomStream;
 
 /// A named set of ranges.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

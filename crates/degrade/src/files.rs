@@ -8,7 +8,7 @@ use esrgan_image::{EncodeOptions, Limits, Metadata, PictureFormat, Raster, check
 use crate::degradation::Degradation;
 use crate::error::DegradeError;
 use crate::parameters::Parameters;
-use crate::random::SampleKey;
+use esrgan_random::SampleKey;
 
 /// What was done.
 #[derive(Clone, Debug)]

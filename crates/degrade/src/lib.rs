@@ -1,7 +1,7 @@
 //! Degradation: low-resolution pictures made of good ones by blur, resizing, noise and JPEG, as training needs them.
 //!
-//! What lives here: the random choices ([`Degradation::sample`]), what they do to a picture ([`Degradation::apply`]), and the
-//! generator by counter that both draw from ([`random`]). What does not: reading data sets, crops, flags.
+//! What lives here: the random choices ([`Degradation::sample`]), what they do to a picture ([`Degradation::apply`]), drawn by
+//! counter. What does not: the generator, reading data sets, crops, flags.
 //! Theory: Wang et al., "Real-ESRGAN", 2021, section 3.
 
 mod bessel;
@@ -17,17 +17,16 @@ mod jpeg;
 mod kernel;
 mod noise;
 mod parameters;
-pub mod random;
 mod resize;
 
 pub use contact_sheet::contact_sheet;
 pub use degradation::Degradation;
 pub use draw::Preset;
 pub use error::DegradeError;
+pub use esrgan_random::{Purpose, RandomStream, SampleKey};
 pub use files::{DegradeReport, degrade_file};
 pub use jpeg::quantisation_tables;
 pub use kernel::{Kernel, KernelShape, Profile};
 pub use noise::{Noise, NoiseKind};
 pub use parameters::{Parameters, Step, Target};
-pub use random::{Purpose, RandomStream, SampleKey};
 pub use resize::ResizeMode;

@@ -3,7 +3,7 @@
 use esrgan_core::{Plane, quantise_u8};
 use serde::Serialize;
 
-use crate::random::RandomStream;
+use esrgan_random::RandomStream;
 
 /// What noise is added.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::kernel::KernelShape;
 use crate::noise::Noise;
-use crate::random::SampleKey;
 use crate::resize::ResizeMode;
+use esrgan_random::SampleKey;
 
 /// The size that a resize leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

@@ -6,7 +6,16 @@
 //! Parameters and maps are flat tensors; shapes are the layers' own. So the optimiser, the average and the checkpoint see a
 //! list of named vectors.
 
+mod discriminator;
+mod error;
+mod generator;
+mod initial;
 mod layers;
 mod operation;
+mod parameters;
 
+pub use discriminator::VggDiscriminator;
+pub use error::ModelError;
+pub use generator::Generator;
 pub use layers::{Map, Seen};
+pub use parameters::{Leaves, Parameter, Parameters, device};

@@ -1,6 +1,7 @@
 //! How hand-written layers become operations of Burn's graph.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
@@ -102,4 +103,20 @@ pub(crate) fn of_map(map: FeatureMap<'static>) -> FlexTensor {
     let count = memory.len() / size_of::<f32>();
     let bytes = Bytes::from_shared(memory, AllocationProperty::Native);
     FlexTensor::from_data(TensorData::from_bytes(bytes, Shape::from([count]), DType::F32))
+}
+
+/// Shared values as a flat tensor, without a copy.
+pub(crate) fn of_shared(values: &Arc<Vec<f32>>) -> FlexTensor {
+    let count = values.len();
+    let bytes =
+        Bytes::from_shared(bytes::Bytes::from_owner(Shared(Arc::clone(values))), AllocationProperty::Native);
+    FlexTensor::from_data(TensorData::from_bytes(bytes, Shape::from([count]), DType::F32))
+}
+
+struct Shared(Arc<Vec<f32>>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.0)
+    }
 }

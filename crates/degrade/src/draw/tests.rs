@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::random::{Purpose, SampleKey};
+use esrgan_random::{Purpose, SampleKey};
 
 const SEEDS: u64 = 20_000;
 

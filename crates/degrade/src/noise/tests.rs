@@ -1,5 +1,5 @@
 use super::*;
-use crate::random::{Purpose, SampleKey};
+use esrgan_random::{Purpose, SampleKey};
 
 fn noisy(kind: NoiseKind, is_gray: bool, value: f32) -> Vec<Plane> {
     let mut planes = vec![Plane::filled(200, 200, value); 3];

@@ -1,0 +1,64 @@
+//! What can go wrong, and who must act.
+
+use esrgan_core::{Classify, Kind};
+use esrgan_weights::{Family, WeightsError};
+
+/// Why a network could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// A tensor is not there.
+    #[error("tensor `{name}`: missing, expected {shape:?}")]
+    Missing {
+        /// Its name.
+        name: String,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
+    /// A tensor has another shape.
+    #[error("tensor `{name}`: expected {expected:?}, found {found:?}")]
+    Shape {
+        /// Its name.
+        name: String,
+        /// What the network has.
+        expected: Vec<usize>,
+        /// What the file has.
+        found: Vec<usize>,
+    },
+    /// A network of a kind that is not trained here.
+    #[error("a generator of the family {found:?}: expected {:?}", Family::Rrdb)]
+    Family {
+        /// What was given.
+        found: Family,
+    },
+    /// A discriminator for a crop that it is not made for.
+    #[error("a VGG-style discriminator for {found} px: expected 128 or 256")]
+    DiscriminatorSize {
+        /// Pixels of a side.
+        found: usize,
+    },
+    /// No layer of a feature network has this name.
+    #[error("layer `{name}` of {network}: expected one of {known}")]
+    Layer {
+        /// What was asked for.
+        name: String,
+        /// The network.
+        network: &'static str,
+        /// Its convolutions.
+        known: String,
+    },
+    /// The weights could not be read or written.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+}
+
+impl Classify for ModelError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Weights(source) => source.kind(),
+            Self::Missing { .. } | Self::Shape { .. } => Kind::Malformed,
+            Self::Family { .. } => Kind::Unsupported,
+            Self::DiscriminatorSize { .. } | Self::Layer { .. } => Kind::Argument,
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The generator: RRDBNet.
+//!
+//! Wang et al., "ESRGAN", 2018, section 3.1, with the names and the upsampling of BasicSR.
+
+use burn::tensor::Tensor;
+use esrgan_weights::{Family, ModelSpec};
+
+use crate::error::ModelError;
+use crate::initial::Initial;
+use crate::layers::Map;
+use crate::parameters::{Leaves, Parameters};
+
+/// What a dense block and a whole RRDB are multiplied with before they are added (beta in the paper).
+const RESIDUAL_SCALE: f32 = 0.2;
+/// The slope of the leaky ReLU.
+const SLOPE: f32 = 0.2;
+/// What the weights of dense blocks are multiplied with before training (section 3.1; BasicSR's `default_init_weights`).
+const DENSE_INITIAL_SCALE: f64 = 0.1;
+
+/// An RRDBNet to be trained.
+#[derive(Clone, Debug)]
+pub struct Generator {
+    spec: ModelSpec,
+}
+
+impl Generator {
+    /// The generator of a specification.
+    ///
+    /// # Errors
+    /// [`ModelError::Family`] for any family but RRDB.
+    pub fn new(spec: ModelSpec) -> Result<Self, ModelError> {
+        match spec.family() {
+            Family::Rrdb => Ok(Self { spec }),
+            found => Err(ModelError::Family { found }),
+        }
+    }
+
+    /// What it is.
+    pub fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    /// Names and shapes of its tensors.
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        self.spec.tensors()
+    }
+
+    /// Parameters before training: normal and small in dense blocks, their biases zero; PyTorch's elsewhere.
+    pub fn initial(&self, seed: u64) -> Parameters {
+        let mut parameters = Parameters::new();
+        let mut fan_in = 0;
+        for (index, (name, shape)) in self.tensors().into_iter().enumerate() {
+            let (is_dense, is_weight) = (name.contains(".rdb"), shape.len() > 1);
+            if is_weight {
+                fan_in = shape[1..].iter().product();
+            }
+            let initial = match (is_dense, is_weight) {
+                (true, true) => Initial::ScaledKaiming { fan_in, scale: DENSE_INITIAL_SCALE },
+                (true, false) => Initial::Constant(0.0),
+                (false, _) => Initial::Uniform { fan_in },
+            };
+            let count = shape.iter().product();
+            parameters.push(name, shape, initial.draw(seed, index, count));
+        }
+        parameters
+    }
+
+    /// Enlarges a batch.
+    ///
+    /// # Shapes
+    /// `[sample][channel][row][column]` in and out, rows and columns times the scale.
+    pub fn forward(&self, leaves: &Leaves<'_>, lr: Tensor<4>) -> Tensor<4> {
+        let convolved = |map: Map, name: &str, factor: usize, slope: Option<f32>| {
+            let (weights, biases) = leaves.convolution(name);
+            map.conv3x3(weights, biases, factor, slope)
+        };
+        let first = convolved(Map::of_images(unshuffled(lr, self.spec.unshuffle())), "conv_first", 1, None);
+        let mut trunk = first.clone();
+        for block in 0..self.spec.num_blocks() {
+            trunk = rrdb(leaves, trunk, block);
+        }
+        let mut map = first.plus(convolved(trunk, "conv_body", 1, None));
+        for (index, factor) in self.spec.upsampling().iter().enumerate() {
+            map = convolved(map, &format!("conv_up{}", index + 1), *factor, Some(SLOPE));
+        }
+        map = convolved(map, "conv_hr", 1, Some(SLOPE));
+        convolved(map, "conv_last", 1, None).into_images()
+    }
+}
+
+/// Three dense blocks and the residual around them.
+fn rrdb(leaves: &Leaves<'_>, input: Map, block: usize) -> Map {
+    let mut map = input.clone();
+    for dense in 1..=3 {
+        let convolutions: [_; 5] = std::array::from_fn(|conv| {
+            leaves.convolution(&format!("body.{block}.rdb{dense}.conv{}", conv + 1))
+        });
+        let biases = convolutions.each_ref().map(|(_, biases)| biases.clone());
+        map = map.dense_block(convolutions.map(|(weights, _)| weights), biases, RESIDUAL_SCALE);
+    }
+    Map { values: map.values.mul_scalar(RESIDUAL_SCALE) + input.values, shape: input.shape }
+}
+
+/// Pixels of squares become channels: `[c][y * f + dy][x * f + dx]` to `[(c * f + dy) * f + dx][y][x]`.
+fn unshuffled(images: Tensor<4>, factor: usize) -> Tensor<4> {
+    if factor == 1 {
+        return images;
+    }
+    let [samples, channels, height, width] = images.dims();
+    let (rows, columns) = (height / factor, width / factor);
+    images.reshape([samples, channels, rows, factor, columns, factor]).permute([0, 1, 3, 5, 2, 4]).reshape([
+        samples,
+        channels * factor * factor,
+        rows,
+        columns,
+    ])
+}
