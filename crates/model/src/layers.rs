@@ -32,6 +32,12 @@ impl Map {
         apply(FromMap { shape: self.shape }, [self.values]).reshape(self.shape)
     }
 
+    /// The same values, through which no gradient flows.
+    #[must_use]
+    pub fn detached(self) -> Self {
+        Self { values: self.values.detach(), shape: self.shape }
+    }
+
     /// Values without padding.
     pub fn count(&self) -> usize {
         self.shape.iter().product()
@@ -79,6 +85,12 @@ impl Map {
         let shape = self.shape;
         let operation = Normalisation { input: shape, slope, seen: seen.clone() };
         Self { values: apply(operation, [self.values, scales, shifts]), shape }
+    }
+
+    /// Values below zero become zero.
+    #[must_use]
+    pub fn relu(self) -> Self {
+        Self { values: burn::tensor::activation::relu(self.values), shape: self.shape }
     }
 
     /// The largest of each square of 2x2 pixels.

@@ -8,6 +8,7 @@
 
 mod discriminator;
 mod error;
+mod features;
 mod generator;
 mod initial;
 mod layers;
@@ -16,6 +17,7 @@ mod parameters;
 
 pub use discriminator::VggDiscriminator;
 pub use error::ModelError;
+pub use features::{FeatureNetwork, Features};
 pub use generator::Generator;
 pub use layers::{Map, Seen};
 pub use parameters::{Leaves, Parameter, Parameters, device};

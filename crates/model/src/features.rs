@@ -1,0 +1,182 @@
+//! Feature extractors for the perceptual loss: VGG16 and VGG19, features before activation.
+//!
+//! Simonyan and Zisserman, "Very Deep Convolutional Networks", 2015, table 1, columns D and E; why before activation: Wang et
+//! al., "ESRGAN", 2018, section 3.3.
+
+use burn::tensor::{Tensor, TensorData};
+use esrgan_weights::WeightMap;
+
+use crate::error::ModelError;
+use crate::layers::Map;
+use crate::parameters::{Leaves, Parameters, device};
+
+/// Mean and deviation of ImageNet's channels, which torchvision's networks expect taken out.
+const MEANS: [f32; 3] = [0.485, 0.456, 0.406];
+const DEVIATIONS: [f32; 3] = [0.229, 0.224, 0.225];
+/// Channels of each stage's convolutions.
+const WIDTHS: [usize; 5] = [64, 128, 256, 512, 512];
+
+/// Which of the two networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeatureNetwork {
+    /// Sixteen layers with weights, thirteen of them convolutions.
+    Vgg16,
+    /// Nineteen layers with weights, sixteen of them convolutions: what the paper takes.
+    Vgg19,
+}
+
+/// A convolution of a network.
+struct Convolution {
+    /// As papers name it: `conv5_4`.
+    name: String,
+    /// As torchvision numbers it in `features`.
+    number: usize,
+    inputs: usize,
+    outputs: usize,
+    /// Whether the map is halved behind it.
+    is_last_of_stage: bool,
+}
+
+impl FeatureNetwork {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Vgg16 => "vgg16",
+            Self::Vgg19 => "vgg19",
+        }
+    }
+
+    fn convolutions(self) -> Vec<Convolution> {
+        let depths = match self {
+            Self::Vgg16 => [2, 2, 3, 3, 3],
+            Self::Vgg19 => [2, 2, 4, 4, 4],
+        };
+        let (mut number, mut inputs, mut convolutions) = (0, 3, Vec::new());
+        for (stage, depth) in depths.into_iter().enumerate() {
+            for part in 1..=depth {
+                let outputs = WIDTHS[stage];
+                let name = format!("conv{}_{part}", stage + 1);
+                let is_last_of_stage = part == depth;
+                convolutions.push(Convolution { name, number, inputs, outputs, is_last_of_stage });
+                // An activation behind each convolution, a pooling behind each stage.
+                number += if is_last_of_stage { 3 } else { 2 };
+                inputs = outputs;
+            }
+        }
+        convolutions
+    }
+}
+
+/// A network with its weights, up to the last layer that is asked for.
+#[derive(Clone, Debug)]
+pub struct Features {
+    network: FeatureNetwork,
+    layers: Vec<String>,
+    parameters: Parameters,
+}
+
+impl Features {
+    /// A network that gives features of these layers (`conv5_4`), with torchvision's weights (`features.34.weight`).
+    ///
+    /// # Errors
+    /// [`ModelError::Layer`] for a layer that it does not have, [`ModelError::Missing`] and [`ModelError::Shape`] for weights of
+    /// another network.
+    pub fn new(network: FeatureNetwork, layers: &[String], weights: &WeightMap) -> Result<Self, ModelError> {
+        let convolutions = network.convolutions();
+        let place = |layer: &String| {
+            let found = convolutions.iter().position(|convolution| convolution.name == *layer);
+            found.ok_or_else(|| ModelError::Layer {
+                name: layer.clone(),
+                network: network.name(),
+                known: convolutions.iter().map(|known| known.name.as_str()).collect::<Vec<_>>().join(", "),
+            })
+        };
+        let places = layers.iter().map(place).collect::<Result<Vec<usize>, ModelError>>()?;
+        let last = places.into_iter().max().map_or(0, |last| last + 1);
+        let mut tensors = Vec::new();
+        for Convolution { number, inputs, outputs, .. } in &convolutions[..last] {
+            tensors.push((format!("features.{number}.weight"), vec![*outputs, *inputs, 3, 3]));
+            tensors.push((format!("features.{number}.bias"), vec![*outputs]));
+        }
+        let parameters = Parameters::from_weights(&tensors, weights)?;
+        Ok(Self { network, layers: layers.to_vec(), parameters })
+    }
+
+    /// The layers, in the order in which [`Features::forward`] gives them.
+    pub fn layers(&self) -> &[String] {
+        &self.layers
+    }
+
+    /// The weights, which no graph trains.
+    pub fn leaves(&self) -> Leaves<'_> {
+        self.parameters.frozen()
+    }
+
+    /// The features of each layer, before its activation.
+    ///
+    /// # Shapes
+    /// `[sample][3][row][column]`, RGB in 0..1.
+    pub fn forward(&self, leaves: &Leaves<'_>, images: Tensor<4>) -> Vec<Map> {
+        let mut map = Map::of_images(normalised(images));
+        let mut found: Vec<Option<Map>> = vec![None; self.layers.len()];
+        let last = self.parameters.iter().len() / 2;
+        for convolution in self.network.convolutions().into_iter().take(last) {
+            let (weights, biases) = leaves.convolution(&format!("features.{}", convolution.number));
+            let is_wanted = self.layers.contains(&convolution.name);
+            map = map.conv3x3(weights, biases, 1, (!is_wanted).then_some(0.0));
+            for (layer, found) in self.layers.iter().zip(&mut found) {
+                if *layer == convolution.name {
+                    *found = Some(map.clone());
+                }
+            }
+            if is_wanted {
+                map = map.relu();
+            }
+            if convolution.is_last_of_stage {
+                map = map.max_pool();
+            }
+        }
+        found.into_iter().flatten().collect()
+    }
+}
+
+fn normalised(images: Tensor<4>) -> Tensor<4> {
+    let of_channels =
+        |values: [f32; 3]| Tensor::<4>::from_data(TensorData::new(values.to_vec(), [1, 3, 1, 1]), &device());
+    (images - of_channels(MEANS)) / of_channels(DEVIATIONS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_are_numbered_as_torchvision_numbers_them() {
+        let number = |network: FeatureNetwork, name: &str| {
+            network.convolutions().into_iter().find(|known| known.name == name).map(|known| known.number)
+        };
+        for (name, expected) in [
+            ("conv1_1", 0),
+            ("conv1_2", 2),
+            ("conv2_2", 7),
+            ("conv3_4", 16),
+            ("conv4_4", 25),
+            ("conv5_4", 34),
+        ] {
+            assert_eq!(number(FeatureNetwork::Vgg19, name), Some(expected), "{name}");
+        }
+        for (name, expected) in [("conv3_3", 14), ("conv4_3", 21), ("conv5_3", 28)] {
+            assert_eq!(number(FeatureNetwork::Vgg16, name), Some(expected), "{name}");
+        }
+        assert_eq!(number(FeatureNetwork::Vgg16, "conv5_4"), None);
+    }
+
+    #[test]
+    fn other_layers_and_weights_are_refused_by_name() {
+        let layer = |name: &str| vec![name.to_owned()];
+        let error = Features::new(FeatureNetwork::Vgg16, &layer("conv5_4"), &WeightMap::new()).unwrap_err();
+        assert!(error.to_string().contains("conv5_4") && error.to_string().contains("conv5_3"), "{error}");
+        let error = Features::new(FeatureNetwork::Vgg19, &layer("conv1_2"), &WeightMap::new()).unwrap_err();
+        assert!(matches!(error, ModelError::Missing { .. }), "{error}");
+    }
+}

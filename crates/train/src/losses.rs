@@ -1,0 +1,133 @@
+//! Loss terms, each by itself.
+//!
+//! Wang et al., "ESRGAN", 2018, sections 3.2 and 3.3; the other adversarial losses by the papers named at each.
+
+use burn::tensor::{Tensor, activation};
+use esrgan_model::{Features, Leaves, Map};
+
+/// How pixels are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PixelLoss {
+    /// The mean absolute difference.
+    L1,
+    /// The mean of `sqrt(difference^2 + 1e-12)` (Lai et al., "Deep Laplacian pyramid networks", 2017; the constant is BasicSR's).
+    Charbonnier,
+    /// The mean squared difference.
+    Mse,
+}
+
+/// What is added below Charbonnier's root.
+const CHARBONNIER_EPSILON: f64 = 1e-12;
+
+impl PixelLoss {
+    /// The loss of a batch against the truth.
+    pub fn of(self, sr: Tensor<4>, hr: Tensor<4>) -> Tensor<1> {
+        let difference = sr - hr;
+        match self {
+            Self::L1 => difference.abs().mean(),
+            Self::Charbonnier => (difference.powi_scalar(2) + CHARBONNIER_EPSILON).sqrt().mean(),
+            Self::Mse => difference.powi_scalar(2).mean(),
+        }
+    }
+}
+
+/// How features are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeatureLoss {
+    /// The mean absolute difference.
+    L1,
+    /// The mean squared difference.
+    L2,
+}
+
+/// The perceptual loss: differences of features before activation.
+#[derive(Clone, Debug)]
+pub struct PerceptualLoss {
+    /// The network.
+    pub features: Features,
+    /// One weight for each of its layers.
+    pub weights: Vec<f32>,
+    /// How they are compared.
+    pub criterion: FeatureLoss,
+}
+
+impl PerceptualLoss {
+    /// The loss of a batch against the truth, whose features get no gradient.
+    pub fn of(&self, leaves: &Leaves<'_>, sr: Tensor<4>, hr: Tensor<4>) -> Tensor<1> {
+        let truth = self.features.forward(leaves, hr);
+        let found = self.features.forward(leaves, sr);
+        let terms = found.into_iter().zip(truth).zip(&self.weights);
+        let sum = terms
+            .map(|((found, truth), weight)| self.difference(found, truth.detached()).mul_scalar(*weight));
+        sum.reduce(|sum, term| sum + term).unwrap_or_else(|| Tensor::zeros([1], &esrgan_model::device()))
+    }
+
+    /// Padding is zero on both sides, so the mean is over what is no padding.
+    fn difference(&self, found: Map, truth: Map) -> Tensor<1> {
+        let count = found.count() as f64;
+        let difference = found.values - truth.values;
+        let sum = match self.criterion {
+            FeatureLoss::L1 => difference.abs().sum(),
+            FeatureLoss::L2 => difference.powi_scalar(2).sum(),
+        };
+        sum.div_scalar(count)
+    }
+}
+
+/// What generator and discriminator play for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdversarialLoss {
+    /// The relativistic average GAN (Jolicoeur-Martineau, 2018): how much more real than the average of the others.
+    Relativistic,
+    /// The original GAN with logits (Goodfellow et al., 2014), non-saturating.
+    Vanilla,
+    /// Least squares (Mao et al., 2017).
+    Lsgan,
+    /// The hinge (Lim and Ye, 2017).
+    Hinge,
+}
+
+impl AdversarialLoss {
+    /// The generator's loss from the logits of both; those of true pictures get no gradient.
+    ///
+    /// Relativistic: `1/2 (bce(real - mean(fake), 0) + bce(fake - mean(real), 1))`, through both of which the gradient flows.
+    pub fn of_generator(self, real: Tensor<2>, fake: Tensor<2>) -> Tensor<1> {
+        match self {
+            Self::Relativistic => {
+                let real = real.detach();
+                let first = bce(real.clone() - average(fake.clone()), false);
+                let second = bce(fake - average(real), true);
+                (first + second).mul_scalar(0.5)
+            }
+            Self::Vanilla => bce(fake, true),
+            Self::Lsgan => (fake - 1.0).powi_scalar(2).mean(),
+            Self::Hinge => fake.mean().neg(),
+        }
+    }
+
+    /// The discriminator's losses of true and of made pictures; the gradient of each flows through its own logits alone, as
+    /// BasicSR has it. Their sum is the loss.
+    pub fn of_discriminator(self, real: Tensor<2>, fake: Tensor<2>) -> [Tensor<1>; 2] {
+        match self {
+            Self::Relativistic => {
+                let first = bce(real.clone() - average(fake.clone().detach()), true);
+                let second = bce(fake - average(real.detach()), false);
+                [first.mul_scalar(0.5), second.mul_scalar(0.5)]
+            }
+            Self::Vanilla => [bce(real, true), bce(fake, false)],
+            Self::Lsgan => [(real - 1.0).powi_scalar(2).mean(), fake.powi_scalar(2).mean()],
+            Self::Hinge => [activation::relu(real.neg() + 1.0).mean(), activation::relu(fake + 1.0).mean()],
+        }
+    }
+}
+
+fn average(logits: Tensor<2>) -> Tensor<2> {
+    logits.mean().reshape([1, 1])
+}
+
+/// Binary cross entropy of logits against all ones or all zeros: `mean(max(x, 0) - x * t + ln(1 + exp(-|x|)))`.
+fn bce(logits: Tensor<2>, is_real: bool) -> Tensor<1> {
+    let signed = if is_real { logits.neg() } else { logits };
+    let tail = (signed.clone().abs().neg().exp() + 1.0).log();
+    (activation::relu(signed) + tail).mean()
+}

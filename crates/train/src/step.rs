@@ -1,0 +1,170 @@
+//! One training step: of the generator alone, or of generator and discriminator in turn.
+
+use burn::tensor::{Tensor, TensorData};
+use esrgan_model::{Generator, Parameters, VggDiscriminator, device};
+
+use crate::adam::Adam;
+use crate::losses::{AdversarialLoss, PerceptualLoss, PixelLoss};
+
+/// A batch: low- and high-resolution crops, `[sample][channel][row][column]`, RGB in 0..1.
+#[derive(Clone, Debug)]
+pub struct Crops {
+    /// Values of the small crops.
+    pub lr: Vec<f32>,
+    /// Values of the large ones.
+    pub hr: Vec<f32>,
+    /// Samples of the batch.
+    pub samples: usize,
+    /// Pixels of a small crop's side.
+    pub lr_px: usize,
+    /// Pixels of a large crop's side.
+    pub hr_px: usize,
+}
+
+impl Crops {
+    fn lr(&self) -> Tensor<4> {
+        images(&self.lr, self.samples, self.lr_px)
+    }
+
+    fn hr(&self) -> Tensor<4> {
+        images(&self.hr, self.samples, self.hr_px)
+    }
+}
+
+fn images(values: &[f32], samples: usize, side: usize) -> Tensor<4> {
+    Tensor::from_data(TensorData::new(values.to_vec(), [samples, 3, side, side]), &device())
+}
+
+/// A network with what trains it.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// Its parameters.
+    pub parameters: Parameters,
+    /// Its optimiser.
+    pub optimizer: Adam,
+    /// The norm that gradients are cut to, if any.
+    pub clip_norm: Option<f64>,
+}
+
+impl Trained {
+    /// Moves the parameters along gradients; returns their norm before it is cut.
+    ///
+    /// The norm is summed in f64, tensor after tensor.
+    pub fn update(&mut self, gradients: &mut [Vec<f32>], learning_rate: f64) -> f64 {
+        let squares = gradients.iter().flatten().map(|value| f64::from(*value).powi(2));
+        let norm = squares.sum::<f64>().sqrt();
+        if let Some(most) = self.clip_norm.filter(|most| norm > *most) {
+            // PyTorch's `clip_grad_norm_`, its constant included.
+            let factor = (most / (norm + 1e-6)) as f32;
+            gradients.iter_mut().flatten().for_each(|value| *value *= factor);
+        }
+        self.optimizer.update(&mut self.parameters, gradients, learning_rate);
+        norm
+    }
+}
+
+/// What the generator is trained with in the second stage.
+#[derive(Clone, Debug)]
+pub struct GanLosses {
+    /// The perceptual loss and its weight.
+    pub perceptual: Option<(PerceptualLoss, f32)>,
+    /// The adversarial loss and its weight (lambda in the paper).
+    pub adversarial: (AdversarialLoss, f32),
+    /// The loss of pixels and its weight (eta in the paper).
+    pub pixel: Option<(PixelLoss, f32)>,
+}
+
+/// Named figures of a step.
+pub type Figures = Vec<(&'static str, f64)>;
+
+/// A gradient with the figures on the way to it.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// One for each parameter, in the parameters' order.
+    pub gradients: Vec<Vec<f32>>,
+    /// Losses, weighted as they are added.
+    pub figures: Figures,
+}
+
+fn figure(loss: &Tensor<1>) -> f64 {
+    loss.clone().into_data().iter::<f32>().next().map_or(f64::NAN, f64::from)
+}
+
+/// The gradient of the first stage's loss: that of pixels alone.
+pub fn pixel_gradient(
+    generator: &Generator,
+    parameters: &Parameters,
+    loss: (PixelLoss, f32),
+    crops: &Crops,
+) -> Found {
+    let leaves = parameters.tracked();
+    let sr = generator.forward(&leaves, crops.lr());
+    let loss = loss.0.of(sr, crops.hr()).mul_scalar(loss.1);
+    let figures = vec![("loss_pixel", figure(&loss))];
+    let gradients = leaves.gradients(&loss.backward());
+    Found { gradients, figures }
+}
+
+/// Both networks of the second stage.
+#[derive(Clone, Debug)]
+pub struct Adversaries<'a> {
+    /// The generator.
+    pub generator: &'a Generator,
+    /// The discriminator.
+    pub discriminator: &'a VggDiscriminator,
+}
+
+impl Adversaries<'_> {
+    /// The gradient of the generator's loss, and the batch that it made, for the discriminator.
+    ///
+    /// The discriminator stays as it is; its running statistics move with each batch that it sees, as BasicSR's do.
+    pub fn generator_gradient(
+        &self,
+        generator: &Parameters,
+        (discriminator, running): (&Parameters, &mut Parameters),
+        losses: &GanLosses,
+        crops: &Crops,
+    ) -> (Found, Tensor<4>) {
+        let (leaves, judge) = (generator.tracked(), discriminator.frozen());
+        let sr = self.generator.forward(&leaves, crops.lr());
+        let mut figures = Figures::new();
+        let mut terms = Vec::new();
+        if let Some((loss, weight)) = losses.pixel {
+            terms.push(("loss_pixel", loss.of(sr.clone(), crops.hr()).mul_scalar(weight)));
+        }
+        if let Some((loss, weight)) = &losses.perceptual {
+            let network = loss.features.leaves();
+            terms.push(("loss_perceptual", loss.of(&network, sr.clone(), crops.hr()).mul_scalar(*weight)));
+        }
+        let real = self.discriminator.forward(&judge, running, crops.hr()).detach();
+        let fake = self.discriminator.forward(&judge, running, sr.clone());
+        let (loss, weight) = losses.adversarial;
+        terms.push(("loss_adversarial", loss.of_generator(real, fake).mul_scalar(weight)));
+        figures.extend(terms.iter().map(|(name, term)| (*name, figure(term))));
+        let total = terms.into_iter().map(|(_, term)| term).reduce(|sum, term| sum + term);
+        let made = sr.detach();
+        let gradients = total.map(|total| leaves.gradients(&total.backward())).unwrap_or_default();
+        (Found { gradients, figures }, made)
+    }
+
+    /// The gradient of the discriminator's loss for what the generator made of the batch.
+    pub fn discriminator_gradient(
+        &self,
+        (discriminator, running): (&Parameters, &mut Parameters),
+        loss: AdversarialLoss,
+        made: Tensor<4>,
+        crops: &Crops,
+    ) -> Found {
+        let leaves = discriminator.tracked();
+        let real = self.discriminator.forward(&leaves, running, crops.hr());
+        let fake = self.discriminator.forward(&leaves, running, made);
+        let mean = |logits: &Tensor<2>| figure(&logits.clone().mean());
+        let logits = [("logit_real", mean(&real)), ("logit_fake", mean(&fake))];
+        let [of_real, of_fake] = loss.of_discriminator(real, fake);
+        let mut figures = vec![("loss_d_real", figure(&of_real)), ("loss_d_fake", figure(&of_fake))];
+        let total = of_real + of_fake;
+        figures.push(("loss_d", figure(&total)));
+        figures.extend(logits);
+        Found { gradients: leaves.gradients(&total.backward()), figures }
+    }
+}
