@@ -73,7 +73,8 @@ impl Adam {
         let steps = self.step as f64;
         let corrections = (1.0 - betas.0.powf(steps), 1.0 - betas.1.powf(steps));
         let line = Line {
-            betas: (betas.0 as f32, betas.1 as f32),
+            beta_squares: betas.1 as f32,
+            shares: ((1.0 - betas.0) as f32, (1.0 - betas.1) as f32),
             step_size: (learning_rate / corrections.0) as f32,
             root_correction: corrections.1.sqrt() as f32,
             epsilon: epsilon as f32,
@@ -90,7 +91,9 @@ impl Adam {
 
 /// One element's step.
 struct Line {
-    betas: (f32, f32),
+    beta_squares: f32,
+    /// One minus the betas, rounded once: in `f32` the difference would lose five digits.
+    shares: (f32, f32),
     step_size: f32,
     root_correction: f32,
     epsilon: f32,
@@ -103,8 +106,8 @@ impl Line {
     fn move_one(&self, value: &mut f32, gradient: f32, (first, second): (&mut f32, &mut f32)) {
         *value *= self.kept;
         let gradient = gradient + self.added_decay * *value;
-        *first += (gradient - *first) * (1.0 - self.betas.0);
-        *second = *second * self.betas.1 + (1.0 - self.betas.1) * gradient * gradient;
+        *first += (gradient - *first) * self.shares.0;
+        *second = *second * self.beta_squares + self.shares.1 * gradient * gradient;
         let root = second.sqrt() / self.root_correction + self.epsilon;
         *value -= self.step_size * *first / root;
     }

@@ -1,0 +1,55 @@
+//! The networks: generator and discriminator.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The generator: RRDBNet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Generator {
+    /// Channels of the trunk. ESRGAN: 64.
+    pub features: usize,
+    /// RRDBs in the trunk. ESRGAN: 23.
+    pub blocks: usize,
+    /// Channels that each convolution of a dense block adds. ESRGAN: 32.
+    pub growth: usize,
+    /// Model file to start from, any that `esrgan upscale` takes; none: fresh weights.
+    pub start: Option<PathBuf>,
+}
+
+impl Default for Generator {
+    /// The paper's network, from fresh weights.
+    fn default() -> Self {
+        Self { features: 64, blocks: 23, growth: 32, start: None }
+    }
+}
+
+/// The network that tells results from real pictures; for stage `gan` alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Discriminator {
+    /// Its architecture.
+    pub kind: DiscriminatorKind,
+    /// Channels of its first convolution. ESRGAN and Real-ESRGAN: 64.
+    #[serde(default = "default_features")]
+    pub features: usize,
+    /// Side in pixels of what kind `vgg` sees, 128 or 256: `data.crop_px`. Not for `unet`, which sees any size.
+    pub input_px: Option<usize>,
+    /// Discriminator file to start from; none: fresh weights.
+    pub start: Option<PathBuf>,
+}
+
+fn default_features() -> usize {
+    64
+}
+
+/// Architectures of discriminators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiscriminatorKind {
+    /// Convolutions down to 4x4, then one figure for the picture (ESRGAN).
+    Vgg,
+    /// A U-Net with spectral normalisation and a figure for each pixel (Real-ESRGAN).
+    Unet,
+}

@@ -1,0 +1,168 @@
+//! Ten steps of each stage beside PyTorch's: `golden/training/make_training.py`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use esrgan_model::{FeatureNetwork, Features, Generator, Parameters, VggDiscriminator};
+use esrgan_testkit::{Array, read_npz};
+use esrgan_train::{
+    Adam, AdamSettings, AdversarialLoss, Adversaries, Crops, FeatureLoss, Figures, GanLosses, PerceptualLoss,
+    PixelLoss, Trained, pixel_gradient,
+};
+use esrgan_weights::{Activation, Family, ModelSpec, SpecParts, Tensor, WeightMap};
+
+const LEARNING_RATE: f64 = 1e-4;
+const STEPS: usize = 10;
+
+fn golden() -> BTreeMap<String, Array> {
+    read_npz(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden/training/training.npz")))
+}
+
+fn uniform(number: u64, count: usize) -> impl Iterator<Item = f64> {
+    (0..count as u64).map(move |index| {
+        let product = (index + number * 1_000_003).wrapping_mul(2_654_435_761);
+        (product % (1 << 32)) as f64 / (1_u64 << 32) as f64
+    })
+}
+
+fn made(number: u64, shape: &[usize]) -> Vec<f32> {
+    let fan_in = shape[1..].iter().product::<usize>() as f64;
+    let width = if shape.len() > 1 { 2.0 * (3.0 / fan_in).sqrt() } else { 0.1 };
+    uniform(number, shape.iter().product()).map(|value| ((value - 0.5) * width) as f32).collect()
+}
+
+fn filled(tensors: Vec<(String, Vec<usize>)>, first: u64) -> Parameters {
+    let mut parameters = Parameters::new();
+    for (place, (name, shape)) in (first..).zip(tensors) {
+        let mut values = made(place, &shape);
+        if name.starts_with("bn") && name.ends_with("weight") {
+            values.iter_mut().for_each(|value| *value += 1.0);
+        }
+        parameters.push(name, shape, values);
+    }
+    parameters
+}
+
+fn crops(step: u64) -> Crops {
+    let values = |number: u64, side: usize| {
+        uniform(number, 2 * 3 * side * side).map(|value| value as f32).collect::<Vec<f32>>()
+    };
+    Crops {
+        lr: values(9000 + 2 * step, 32),
+        hr: values(9001 + 2 * step, 128),
+        samples: 2,
+        lr_px: 32,
+        hr_px: 128,
+    }
+}
+
+fn generator() -> Generator {
+    let parts = SpecParts {
+        family: Family::Rrdb,
+        scale: 4,
+        in_channels: 3,
+        out_channels: 3,
+        num_features: 16,
+        num_blocks: 2,
+        growth_channels: 8,
+        unshuffle: 1,
+        upsampling: vec![2, 2],
+        activation: Activation::LeakyRelu,
+    };
+    Generator::new(ModelSpec::new(parts).expect("a sound network")).expect("an RRDB network")
+}
+
+fn trained(parameters: Parameters) -> Trained {
+    let settings = AdamSettings { betas: (0.9, 0.99), ..AdamSettings::default() };
+    Trained { optimizer: Adam::new(settings, &parameters), parameters, clip_norm: None }
+}
+
+fn value(figures: &Figures, name: &str) -> f64 {
+    figures.iter().find(|(known, _)| *known == name).map(|(_, value)| *value).expect("a figure of the step")
+}
+
+#[track_caller]
+fn assert_relative(what: &str, found: f64, expected: f64, bound: f64) {
+    let off = (found - expected).abs() / expected.abs();
+    assert!(off < bound, "{what}: {found} for {expected}, off by {off:e}");
+}
+
+/// Weights after all steps: each within the bound.
+#[track_caller]
+fn assert_weights(what: &str, parameters: &Parameters, expected: &Array) {
+    let found: Vec<f32> = parameters.iter().flat_map(|parameter| parameter.values.to_vec()).collect();
+    assert_eq!(found.len(), expected.values.len(), "{what}");
+    let differences = found.iter().zip(&expected.values).map(|(a, b)| (f64::from(*a) - b).abs());
+    let largest = differences.fold(0.0, f64::max);
+    println!("{what}: {largest:e}");
+    assert!(largest < 1e-4, "{what}: off by {largest:e}");
+}
+
+#[test]
+fn ten_steps_of_the_first_stage_are_those_of_pytorch() {
+    let golden = golden();
+    let generator = generator();
+    let mut network = trained(filled(generator.tensors(), 0));
+    for (step, row) in golden["psnr_rows"].values.chunks_exact(2).enumerate() {
+        let mut found =
+            pixel_gradient(&generator, &network.parameters, (PixelLoss::L1, 1.0), &crops(step as u64));
+        let norm = network.update(&mut found.gradients, LEARNING_RATE);
+        assert_relative(&format!("loss of step {step}"), value(&found.figures, "loss_pixel"), row[0], 1e-4);
+        assert_relative(&format!("norm of step {step}"), norm, row[1], 1e-3);
+    }
+    assert_weights("generator", &network.parameters, &golden["psnr_generator"]);
+}
+
+fn perceptual() -> PerceptualLoss {
+    let mut weights = WeightMap::new();
+    let convolutions = [(0, 3, 64), (2, 64, 64), (5, 64, 128), (7, 128, 128), (10, 128, 256)];
+    for (place, (number, inputs, outputs)) in (0..).zip(convolutions) {
+        let shape = vec![outputs, inputs, 3, 3];
+        let tensor =
+            Tensor::from_f32(shape.clone(), &made(5000 + 2 * place, &shape)).expect("a small tensor");
+        weights.insert(format!("features.{number}.weight"), tensor);
+        let tensor =
+            Tensor::from_f32(vec![outputs], &made(5001 + 2 * place, &[outputs])).expect("a small tensor");
+        weights.insert(format!("features.{number}.bias"), tensor);
+    }
+    let layers = ["conv2_2", "conv3_1"].map(str::to_owned);
+    let features = Features::new(FeatureNetwork::Vgg19, &layers, &weights).expect("weights of VGG19");
+    PerceptualLoss { features, weights: vec![0.1, 1.0], criterion: FeatureLoss::L1 }
+}
+
+#[test]
+fn ten_steps_of_the_second_stage_are_those_of_pytorch() {
+    let golden = golden();
+    let (generator, discriminator) = (generator(), VggDiscriminator::new(8, 128).unwrap());
+    let networks = Adversaries { generator: &generator, discriminator: &discriminator };
+    let mut of_generator = trained(filled(generator.tensors(), 0));
+    let mut of_discriminator = trained(filled(discriminator.tensors(), 2000));
+    let mut running = discriminator.statistics();
+    let adversarial = AdversarialLoss::Relativistic;
+    let losses = GanLosses {
+        perceptual: Some((perceptual(), 1.0)),
+        adversarial: (adversarial, 5e-3),
+        pixel: Some((PixelLoss::L1, 1e-2)),
+    };
+    let rows = &golden["gan_rows"].values;
+    assert_eq!(rows.len(), 7 * STEPS);
+    for (step, row) in rows.chunks_exact(7).enumerate() {
+        let crops = crops(step as u64);
+        let judge = (&of_discriminator.parameters, &mut running);
+        let (mut found, made) = networks.generator_gradient(&of_generator.parameters, judge, &losses, &crops);
+        let norm = of_generator.update(&mut found.gradients, LEARNING_RATE);
+        for (name, expected) in ["loss_pixel", "loss_perceptual", "loss_adversarial"].into_iter().zip(row) {
+            assert_relative(&format!("{name} of step {step}"), value(&found.figures, name), *expected, 1e-4);
+        }
+        assert_relative(&format!("generator's norm of step {step}"), norm, row[5], 1e-3);
+        let judge = (&of_discriminator.parameters, &mut running);
+        let mut found = networks.discriminator_gradient(judge, adversarial, made, &crops);
+        let norm = of_discriminator.update(&mut found.gradients, LEARNING_RATE);
+        for (name, expected) in ["loss_d_real", "loss_d_fake"].into_iter().zip(&row[3..]) {
+            assert_relative(&format!("{name} of step {step}"), value(&found.figures, name), *expected, 1e-4);
+        }
+        assert_relative(&format!("discriminator's norm of step {step}"), norm, row[6], 1e-3);
+    }
+    assert_weights("generator", &of_generator.parameters, &golden["gan_generator"]);
+    assert_weights("discriminator", &of_discriminator.parameters, &golden["gan_discriminator"]);
+}

@@ -1,0 +1,3 @@
+//! Training against PyTorch.
+
+mod goldens;
