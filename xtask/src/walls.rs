@@ -51,6 +51,7 @@ const ROOMS: &[Room] = &[
     Room { package: "esrgan-dataset", links: &["esrgan-core", "esrgan-image", "esrgan-degrade"], tests: &[] },
     Room { package: "esrgan-journal", links: &["esrgan-core"], tests: &[] },
     Room { package: "esrgan-recipe", links: &["esrgan-core", "esrgan-degrade"], tests: &[] },
+    Room { package: "esrgan-checkpoint", links: &["esrgan-core", "esrgan-weights"], tests: &[] },
     Room {
         package: "esrgan",
         links: &["esrgan-core", "esrgan-upscale", "esrgan-evaluate", "esrgan-degrade"],

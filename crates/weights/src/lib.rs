@@ -24,6 +24,7 @@ mod spec;
 mod state;
 mod stored;
 mod tensor;
+mod tensors;
 mod text;
 
 pub use dtype::DType;
@@ -36,3 +37,4 @@ pub use model::{Format, KeyLayout, Model, Origin};
 pub use save::{SaveOptions, save};
 pub use spec::{Activation, Family, ModelSpec, SpecParts};
 pub use tensor::Tensor;
+pub use tensors::{save_tensors, tensors_from_bytes, tensors_to_bytes};

@@ -22,7 +22,7 @@ use crate::text::shown;
 /// Bytes of the length before the header.
 const LENGTH_BYTES: usize = 8;
 /// The header's entry that is no tensor.
-const METADATA: &str = "__metadata__";
+pub(crate) const METADATA: &str = "__metadata__";
 
 /// Whether bytes begin as a safetensors file does: a length within the file, and a JSON object.
 pub(crate) fn is_safetensors(bytes: &[u8]) -> bool {
@@ -192,22 +192,30 @@ fn element(name: &str) -> Option<Element> {
     })
 }
 
+/// What the written header says under one key.
+#[derive(serde::Serialize)]
+#[serde(untagged)]
+enum WrittenItem<'a> {
+    Metadata(&'a BTreeMap<&'a str, String>),
+    Tensor { data_offsets: [usize; 2], dtype: String, shape: &'a [usize] },
+}
+
 /// The bytes of a file with these tensors, the widest element types first so that all are aligned.
+///
+/// The header's order is spelled out: that of JSON maps depends on a feature that any package of a build may switch on.
 pub(crate) fn write(tensors: &[(String, Tensor)], metadata: &BTreeMap<&str, String>) -> Vec<u8> {
     let mut order: Vec<&(String, Tensor)> = tensors.iter().collect();
     order.sort_by_key(|(_, tensor)| std::cmp::Reverse(tensor.dtype.size_bytes()));
-    let mut header = serde_json::Map::new();
-    header.insert(METADATA.to_owned(), serde_json::json!(metadata));
+    let mut header = BTreeMap::from([(METADATA, WrittenItem::Metadata(metadata))]);
     let mut offset = 0;
     for (key, tensor) in &order {
         let end = offset + tensor.bytes().len();
         let dtype = tensor.dtype.name().to_ascii_uppercase();
-        let entry =
-            serde_json::json!({ "dtype": dtype, "shape": tensor.shape, "data_offsets": [offset, end] });
-        header.insert(key.clone(), entry);
+        let item = WrittenItem::Tensor { data_offsets: [offset, end], dtype, shape: &tensor.shape };
+        header.insert(key, item);
         offset = end;
     }
-    let mut text = serde_json::Value::Object(header).to_string().into_bytes();
+    let mut text = serde_json::to_vec(&header).expect("names, numbers and lists are JSON");
     text.resize(text.len().next_multiple_of(LENGTH_BYTES), b' ');
     let mut bytes = Vec::with_capacity(LENGTH_BYTES + text.len() + offset);
     bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
