@@ -131,7 +131,7 @@ def fill(network, first):
 def batch(step):
     """Waves and a little noise; the small pictures are means of squares."""
     n, c, y, x = np.meshgrid(np.arange(SAMPLES), np.arange(3), np.arange(HR_PX), np.arange(HR_PX), indexing="ij")
-    phases = uniform(9000 + step, 3) * 6.28
+    phases = uniform(9000 + step, 3) * 6.25
     hr = 0.5 + 0.2 * np.sin(x / (9 + 3 * c + n) + phases[0] + n) * np.cos(y / (7 + 2 * n) + phases[1] + c)
     hr += 0.15 * np.sin(x * y / (700 + 100 * c) + phases[2]) + 0.1 * (uniform(9100 + step, n.size).reshape(n.shape) - 0.5)
     hr = hr.astype(np.float32).astype(np.float64)

@@ -1,5 +1,6 @@
 //! The part of `cargo metadata` that the checks read.
 
+use std::collections::HashSet;
 use std::process::Command;
 
 use anyhow::{Context, ensure};
@@ -36,9 +37,13 @@ impl Metadata {
         Self::ask(&["--no-deps"])
     }
 
-    /// The workspace's packages and all that they depend on, for every platform.
+    /// The workspace's packages and all that is built with them, for every platform: not what only features that nobody asks
+    /// for would add, which `cargo metadata` lists as well.
     pub(crate) fn of_graph() -> anyhow::Result<Self> {
-        Self::ask(&[])
+        let all = Self::ask(&[])?;
+        let built = built_packages()?;
+        let is_built = |package: &Package| built.contains(&(package.name.clone(), package.version.clone()));
+        Ok(Self { packages: all.packages.into_iter().filter(is_built).collect() })
     }
 
     fn ask(more: &[&str]) -> anyhow::Result<Self> {
@@ -50,4 +55,22 @@ impl Metadata {
         ensure!(output.status.success(), "`cargo metadata`: {}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).context("`cargo metadata` printed unexpected JSON")
     }
+}
+
+/// Names and versions of what `cargo tree` shows.
+fn built_packages() -> anyhow::Result<HashSet<(String, String)>> {
+    let arguments =
+        ["tree", "--workspace", "--target", "all", "--edges", "normal,build,dev", "--prefix", "none"];
+    let output = Command::new("cargo").args(arguments).output().context("cannot start `cargo tree`")?;
+    ensure!(output.status.success(), "`cargo tree`: {}", String::from_utf8_lossy(&output.stderr));
+    // `name v1.2.3 (more)`.
+    let package = |line: &str| {
+        let mut words = line.split_whitespace();
+        let name = words.next()?;
+        let version = words.next()?.strip_prefix('v')?;
+        Some((name.to_owned(), version.to_owned()))
+    };
+    let packages: HashSet<_> = String::from_utf8_lossy(&output.stdout).lines().filter_map(package).collect();
+    ensure!(!packages.is_empty(), "`cargo tree` named no package");
+    Ok(packages)
 }

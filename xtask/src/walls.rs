@@ -49,6 +49,7 @@ const ROOMS: &[Room] = &[
         tests: &[],
     },
     Room { package: "esrgan-dataset", links: &["esrgan-core", "esrgan-image", "esrgan-degrade"], tests: &[] },
+    Room { package: "esrgan-train", links: &["esrgan-core", "esrgan-model", "esrgan-weights"], tests: &[] },
     Room { package: "esrgan-journal", links: &["esrgan-core"], tests: &[] },
     Room { package: "esrgan-recipe", links: &["esrgan-core", "esrgan-degrade"], tests: &[] },
     Room { package: "esrgan-checkpoint", links: &["esrgan-core", "esrgan-weights"], tests: &[] },
@@ -74,7 +75,10 @@ const WALLS: &[Wall] = &[
     Wall { outside: "tokio", rooms: &["esrgan-serve"] },
     Wall { outside: "axum", rooms: &["esrgan-serve"] },
     Wall { outside: "image", rooms: &["esrgan-image"] },
-    Wall { outside: "rayon", rooms: &["esrgan-engine", "esrgan-metrics", "esrgan-train"] },
+    Wall {
+        outside: "rayon",
+        rooms: &["esrgan-engine", "esrgan-metrics", "esrgan-gradients", "esrgan-model", "esrgan-train"],
+    },
     Wall { outside: "anyhow", rooms: &["esrgan", "xtask"] },
 ];
 

@@ -140,10 +140,10 @@ impl BatchNorm<'_> {
             let (factor, summand) = &lines[block];
             let pixels = input.pixels(sample, block, y).iter().zip(gradient.pixels(sample, block, y));
             for (x, dy) in pixels {
-                for lane in 0..CHANNELS_PER_BLOCK {
-                    let normalised = x.0[lane] * factor.0[lane] + summand.0[lane];
-                    sums[0][lane] += f64::from(dy.0[lane]);
-                    sums[1][lane] += f64::from(dy.0[lane]) * f64::from(normalised);
+                for (lane, (x, dy)) in x.0.into_iter().zip(dy.0).enumerate() {
+                    let normalised = x * factor.0[lane] + summand.0[lane];
+                    sums[0][lane] += f64::from(dy);
+                    sums[1][lane] += f64::from(dy) * f64::from(normalised);
                 }
             }
             sums
@@ -158,10 +158,10 @@ impl BatchNorm<'_> {
             let means = sums[block].map(|sums| sums.map(|sum| (sum / count) as f32));
             let pixels = input.pixels(sample, block, y).iter().zip(gradient.pixels(sample, block, y));
             for (target, (x, dy)) in row.iter_mut().zip(pixels) {
-                for lane in 0..CHANNELS_PER_BLOCK {
-                    let normalised = x.0[lane] * factor.0[lane] + summand.0[lane];
+                for (lane, (x, dy)) in x.0.into_iter().zip(dy.0).enumerate() {
+                    let normalised = x * factor.0[lane] + summand.0[lane];
                     let scale = self.scales.get(block * CHANNELS_PER_BLOCK + lane).copied().unwrap_or(0.0);
-                    let inner = dy.0[lane] - means[0][lane] - normalised * means[1][lane];
+                    let inner = dy - means[0][lane] - normalised * means[1][lane];
                     target.0[lane] = scale * factor.0[lane] * inner;
                 }
             }

@@ -112,12 +112,12 @@ fn filter_gradients_are_the_adjoint_of_the_filter_transform() {
     transform_filters(&taps, &mut components);
     let gradient: [ChannelBlock; COMPONENTS] = blocks(4, COMPONENTS).try_into().unwrap();
     let found = filter_gradients(&gradient);
-    for lane in 0..16 {
+    (0..16).for_each(|lane| {
         let by_components: f64 =
             (0..COMPONENTS).map(|c| f64::from(components[c].0[lane]) * f64::from(gradient[c].0[lane])).sum();
         let by_taps: f64 = (0..9).map(|tap| taps[tap][lane] * f64::from(found[tap].0[lane])).sum();
         assert!((by_components - by_taps).abs() < 1e-5, "{by_components} {by_taps}");
-    }
+    });
 }
 
 #[test]

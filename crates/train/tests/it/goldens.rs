@@ -50,7 +50,7 @@ fn filled(tensors: Vec<(String, Vec<usize>)>, first: u64) -> Parameters {
 fn crops(step: u64) -> Crops {
     const SAMPLES: usize = 4;
     const SIDE: usize = 128;
-    let phases: Vec<f64> = uniform(9000 + step, 3).map(|phase| phase * 6.28).collect();
+    let phases: Vec<f64> = uniform(9000 + step, 3).map(|phase| phase * 6.25).collect();
     let noise = uniform(9100 + step, SAMPLES * 3 * SIDE * SIDE);
     let value = |(index, noise): (usize, f64)| {
         let [x, y, c, n] =
