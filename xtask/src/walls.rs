@@ -55,7 +55,14 @@ const ROOMS: &[Room] = &[
     Room { package: "esrgan-checkpoint", links: &["esrgan-core", "esrgan-weights"], tests: &[] },
     Room {
         package: "esrgan",
-        links: &["esrgan-core", "esrgan-upscale", "esrgan-evaluate", "esrgan-degrade"],
+        links: &[
+            "esrgan-core",
+            "esrgan-upscale",
+            "esrgan-evaluate",
+            "esrgan-degrade",
+            "esrgan-recipe",
+            "esrgan-train",
+        ],
         tests: &[],
     },
     Room { package: TESTKIT, links: &["esrgan-core"], tests: &[] },

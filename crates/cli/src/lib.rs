@@ -31,6 +31,7 @@ pub fn main() -> ExitCode {
         Command::Downscale(flags) => commands::downscale::run(&flags),
         Command::Eval(flags) => commands::eval::run(&flags),
         Command::Degrade(flags) => commands::degrade::run(&flags),
+        Command::Train(flags) => commands::train::run(&flags),
         Command::Inspect(flags) => commands::models::inspect(&flags),
         Command::Convert(flags) => commands::models::convert(&flags),
         Command::Interpolate(flags) => commands::models::interpolate(&flags),

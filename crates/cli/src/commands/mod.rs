@@ -8,6 +8,7 @@ mod each;
 pub(crate) mod eval;
 pub(crate) mod models;
 mod suite;
+pub(crate) mod train;
 pub(crate) mod upscale;
 
 use std::path::Path;

@@ -4,6 +4,7 @@ mod degrade;
 mod downscale;
 mod eval;
 mod models;
+mod train;
 mod upscale;
 mod values;
 
@@ -13,6 +14,7 @@ pub(crate) use degrade::DegradeFlags;
 pub(crate) use downscale::DownscaleFlags;
 pub(crate) use eval::EvalFlags;
 pub(crate) use models::{BenchFlags, ConvertFlags, InspectFlags, InterpolateFlags, ListFlags};
+pub(crate) use train::TrainFlags;
 pub(crate) use upscale::UpscaleFlags;
 pub(crate) use values::{AlphaFlag, BoundaryFlag, Device, EdgeFlag, FormatFlag, PrecisionFlag, TileFlag};
 
@@ -35,6 +37,8 @@ pub(crate) enum Command {
     Downscale(DownscaleFlags),
     /// Measure a model, a filter or a folder of results against the true pictures
     Eval(Box<EvalFlags>),
+    /// Train a model by a recipe; goes on where it was stopped
+    Train(TrainFlags),
     /// Say what a model file holds
     Inspect(InspectFlags),
     /// Turn a model into another format, key layout or number type

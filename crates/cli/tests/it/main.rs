@@ -15,3 +15,4 @@ mod goldens;
 mod models;
 #[cfg(test)]
 mod run;
+mod train;

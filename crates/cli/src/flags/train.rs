@@ -1,0 +1,44 @@
+//! Flags of `train`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Flags of `train`.
+#[derive(Args, Debug)]
+pub(crate) struct TrainFlags {
+    /// Recipe: a TOML file, or the name of a preset
+    #[arg(value_name = "RECIPE")]
+    pub(crate) recipe: PathBuf,
+    /// Folder of the run: its model, checkpoints, log and curves [default: runs/ and the recipe's name]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// One key of the recipe, such as `data.batch=8`; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
+    pub(crate) settings: Vec<(String, String)>,
+    /// `auto`: the newest valid checkpoint, if there is one; `none`: from the beginning; or the folder of a checkpoint
+    #[arg(long, value_name = "auto|none|DIR", default_value = "auto")]
+    pub(crate) resume: PathBuf,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected `key=value`")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::{Cli, Command};
+    use super::*;
+
+    #[test]
+    fn settings_are_pairs() {
+        let arguments = ["esrgan", "train", "a.toml", "--set", "data.batch=8", "--set", "data.hr=[\"a=b\"]"];
+        let Command::Train(flags) = Cli::try_parse_from(arguments).unwrap().command else { panic!("train") };
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(flags.settings, [pair("data.batch", "8"), pair("data.hr", "[\"a=b\"]")]);
+        assert!(Cli::try_parse_from(["esrgan", "train", "a.toml", "--set", "data.batch"]).is_err());
+    }
+}

@@ -1,0 +1,207 @@
+//! `esrgan train`.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use esrgan_testkit::shared_data;
+
+use crate::run::{Folder, esrgan, text};
+
+/// A recipe of a very small network.
+fn psnr_recipe(hr: &Path, steps: u64) -> String {
+    format!(
+        r#"
+stage = "psnr"
+scale = 4
+seed = 5
+steps = {steps}
+threads = 2
+[generator]
+features = 8
+blocks = 1
+growth = 4
+[data]
+hr = ["{}"]
+degradation = "bicubic"
+crop_px = 32
+batch = 2
+flips = true
+rotations = true
+cache = "64MiB"
+[losses.pixel]
+kind = "l1"
+weight = 1.0
+[optimizer.generator]
+kind = "adam"
+learning_rate = 1e-3
+betas = [0.9, 0.99]
+epsilon = 1e-8
+weight_decay = 0.0
+[schedule]
+kind = "cosine-restart"
+periods = [{steps}]
+restart_weights = [1.0]
+minimum = 1e-7
+warm_up_steps = 3
+[average]
+decay = 0.9
+[checkpoints]
+every = 2
+keep = 2
+log_every = 1
+"#,
+        hr.display()
+    )
+}
+
+/// All files of the newest checkpoint, the model and the log, by their names.
+fn ending(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut steps: Vec<_> = std::fs::read_dir(folder.join("checkpoints"))
+        .expect("a folder of checkpoints")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.is_dir())
+        .collect();
+    steps.sort();
+    for entry in std::fs::read_dir(steps.last().expect("a checkpoint")).expect("its files") {
+        let path = entry.expect("an entry").path();
+        files.insert(text(&path.file_name().map(Path::new).expect("a name").to_path_buf()), std::fs::read(&path).expect("a file"));
+    }
+    for name in ["model.safetensors", "log.jsonl"] {
+        files.insert(name.to_owned(), std::fs::read(folder.join(name)).expect("a file of the run"));
+    }
+    files
+}
+
+/// Runs until the line of a step is seen, and kills.
+fn run_and_kill(recipe: &Path, output: &Path, step: u64) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_esrgan"))
+        .args(["train", &text(recipe), "-o", &text(output)])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    let lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    let beginning = format!("{step}/");
+    let mut seen = Vec::new();
+    let is_seen = lines.map_while(Result::ok).any(|line| {
+        seen.push(line.clone());
+        line.starts_with(&beginning)
+    });
+    child.kill().expect("a process to kill");
+    child.wait().expect("it ends");
+    assert!(is_seen, "step {step} was not reached: {seen:?}");
+}
+
+#[test]
+fn a_run_that_is_killed_again_and_again_ends_with_the_same_bytes() {
+    let Some(hr) = shared_data("eval/Set5/HR") else { return };
+    let folder = Folder::new();
+    let recipe = folder.join("recipe.toml");
+    std::fs::write(&recipe, psnr_recipe(&hr, 46)).unwrap();
+    let (undisturbed, killed) = (folder.join("undisturbed"), folder.join("killed"));
+    let ended = esrgan(&["train", &text(&recipe), "-o", &text(&undisturbed)]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    for step in (1..46).step_by(2) {
+        run_and_kill(&recipe, &killed, step);
+    }
+    let ended = esrgan(&["train", &text(&recipe), "-o", &text(&killed)]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let (expected, found) = (ending(&undisturbed), ending(&killed));
+    assert_eq!(expected.keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>());
+    for (name, bytes) in &expected {
+        assert!(found[name] == *bytes, "{name} differs");
+    }
+    assert!(killed.join("curves.svg").exists());
+
+    // The model is one that upscales.
+    let small = shared_data("eval/Set5/LR/img_001.png").expect("the same data");
+    let output = folder.join("x.png");
+    let ended = esrgan(&["upscale", &text(&small), "-m", &text(&killed.join("model.safetensors")), "-o", &text(&output)]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+}
+
+#[test]
+fn the_second_stage_starts_from_the_first_and_goes_on_after_a_kill() {
+    let (Some(hr), Some(vgg)) = (shared_data("eval/Set5/HR"), shared_data("weights/vgg16_features.safetensors"))
+    else {
+        return;
+    };
+    let folder = Folder::new();
+    let first = folder.join("first.toml");
+    std::fs::write(&first, psnr_recipe(&hr, 4)).unwrap();
+    let ended = esrgan(&["train", &text(&first), "-o", &text(&folder.join("first"))]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+
+    let recipe = folder.join("second.toml");
+    let start = text(&folder.join("first/model.safetensors"));
+    let gan = psnr_recipe(&hr, 6)
+        .replace("\"psnr\"", "\"gan\"")
+        .replace("crop_px = 32", "crop_px = 128")
+        .replace("growth = 4\n", &format!("growth = 4\nstart = \"{start}\"\n[discriminator]\nkind = \"vgg\"\nfeatures = 4\ninput_px = 128\n"))
+        + &format!(
+            r#"
+[losses.perceptual]
+network = "vgg16"
+weights_file = "{}"
+criterion = "l1"
+weight = 0.01
+layers = {{ conv1_2 = 1.0 }}
+[losses.adversarial]
+kind = "relativistic"
+weight = 5e-3
+[optimizer.discriminator]
+kind = "adam"
+learning_rate = 1e-4
+betas = [0.9, 0.99]
+epsilon = 1e-8
+weight_decay = 0.0
+"#,
+            vgg.display()
+        );
+    std::fs::write(&recipe, gan).unwrap();
+    let (undisturbed, killed) = (folder.join("undisturbed"), folder.join("killed"));
+    let ended = esrgan(&["train", &text(&recipe), "-o", &text(&undisturbed)]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    for step in [1, 3, 5] {
+        run_and_kill(&recipe, &killed, step);
+    }
+    let ended = esrgan(&["train", &text(&recipe), "-o", &text(&killed)]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let (expected, found) = (ending(&undisturbed), ending(&killed));
+    for (name, bytes) in &expected {
+        assert!(found[name] == *bytes, "{name} differs");
+    }
+    let log = String::from_utf8(expected["log.jsonl"].clone()).unwrap();
+    for name in ["loss_pixel", "loss_perceptual", "loss_adversarial", "loss_d_real", "loss_d_fake", "norm_g", "norm_d"] {
+        assert!(log.contains(&format!("\"{name}\":")), "{name}: {log}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_before_anything_starts() {
+    let Some(hr) = shared_data("eval/Set5/HR") else { return };
+    let folder = Folder::new();
+    let recipe = folder.join("recipe.toml");
+    std::fs::write(&recipe, psnr_recipe(&hr, 4)).unwrap();
+    let output = text(&folder.join("out"));
+    let refused = |settings: &[&str], expected: &str| {
+        let mut arguments = vec!["train".to_owned(), text(&recipe), "-o".to_owned(), output.clone()];
+        settings.iter().for_each(|setting| arguments.extend(["--set".to_owned(), (*setting).to_owned()]));
+        let ended = esrgan(&arguments);
+        assert_eq!(ended.code, 2, "{settings:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains(expected), "{settings:?}: {}", ended.stderr);
+    };
+    refused(&["data.bacth=3"], "data.batch");
+    refused(&["data.crop_px=30"], "data.crop_px");
+    refused(&["data.crop_px=1024"], "1024");
+    refused(&["data.hr=[\"/nowhere\"]"], "/nowhere");
+    refused(&["generator.start=\"/nowhere.pth\""], "/nowhere.pth");
+
+    let ended = esrgan(&["train", &text(&recipe), "-o", &output]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    refused(&["optimizer.generator.learning_rate=0.5"], "optimizer.generator.learning_rate");
+    let again = esrgan(&["train", &text(&recipe), "-o", &output, "--resume", "none"]);
+    assert_eq!(again.code, 2, "{}", again.stderr);
+}

@@ -1,0 +1,164 @@
+//! The networks of a run, as its recipe describes them.
+
+use std::path::Path;
+
+use esrgan_model::{FeatureNetwork, Features, Generator, Parameters, VggDiscriminator};
+use esrgan_recipe::{
+    AdversarialKind, Discriminator, DiscriminatorKind, FeatureCriterion, Optimizer, OptimizerKind, Perceptual,
+    PerceptualNetwork, PixelKind, Recipe, Stage,
+};
+use esrgan_weights::{
+    Activation, Family, Limits, LoadOptions, ModelSpec, SpecParts, load, load_tensors,
+};
+
+use crate::adam::{Adam, AdamSettings};
+use crate::error::TrainError;
+use crate::losses::{AdversarialLoss, FeatureLoss, PerceptualLoss, PixelLoss};
+use crate::step::{GanLosses, Trained};
+
+/// What a run trains and by what.
+#[derive(Clone, Debug)]
+pub(crate) struct Networks {
+    pub(crate) generator: Generator,
+    pub(crate) pixel: (PixelLoss, f32),
+    pub(crate) gan: Option<Gan>,
+}
+
+/// What the second stage has beside the generator.
+#[derive(Clone, Debug)]
+pub(crate) struct Gan {
+    pub(crate) discriminator: VggDiscriminator,
+    pub(crate) losses: GanLosses,
+}
+
+impl Networks {
+    /// Those of a recipe; files that it names are read.
+    pub(crate) fn of(recipe: &Recipe) -> Result<Self, TrainError> {
+        let generator = Generator::new(spec(recipe)?)?;
+        let pixel = (pixel_loss(recipe.losses.pixel.kind), recipe.losses.pixel.weight as f32);
+        let gan = match (recipe.stage, &recipe.discriminator, &recipe.losses.adversarial) {
+            (Stage::Gan, Some(discriminator), Some(adversarial)) => Some(Gan {
+                discriminator: vgg_discriminator(discriminator, recipe.data.crop_px)?,
+                losses: GanLosses {
+                    perceptual: recipe.losses.perceptual.as_ref().map(perceptual_loss).transpose()?,
+                    adversarial: (adversarial_loss(adversarial.kind), adversarial.weight as f32),
+                    pixel: Some(pixel),
+                },
+            }),
+            _ => None,
+        };
+        Ok(Self { generator, pixel, gan })
+    }
+
+    /// The generator before its first step: a model's weights, or drawn ones.
+    pub(crate) fn first_generator(&self, recipe: &Recipe) -> Result<Parameters, TrainError> {
+        let Some(start) = &recipe.generator.start else {
+            return Ok(self.generator.initial(recipe.seed));
+        };
+        let model = load(start, &LoadOptions::default()).map_err(|source| TrainError::start(start, source.into()))?;
+        Parameters::from_weights(&self.generator.tensors(), &model.weights)
+            .map_err(|source| TrainError::start(start, source))
+    }
+
+    /// The discriminator before its first step.
+    pub(crate) fn first_discriminator(&self, recipe: &Recipe) -> Result<Option<(Parameters, Parameters)>, TrainError> {
+        let Some(gan) = &self.gan else { return Ok(None) };
+        let start = recipe.discriminator.as_ref().and_then(|discriminator| discriminator.start.as_deref());
+        let parameters = match start {
+            None => gan.discriminator.initial(recipe.seed),
+            Some(start) => read_parameters(start, &gan.discriminator.tensors())?,
+        };
+        Ok(Some((parameters, gan.discriminator.statistics())))
+    }
+}
+
+fn read_parameters(path: &Path, tensors: &[(String, Vec<usize>)]) -> Result<Parameters, TrainError> {
+    let weights = load_tensors(path, &Limits::default()).map_err(|source| TrainError::start(path, source.into()))?;
+    Parameters::from_weights(tensors, &weights).map_err(|source| TrainError::start(path, source))
+}
+
+fn spec(recipe: &Recipe) -> Result<ModelSpec, TrainError> {
+    // As BasicSR has it: smaller scales read squares of pixels as channels.
+    let unshuffle = match recipe.scale {
+        1 => 4,
+        2 => 2,
+        _ => 1,
+    };
+    let mut rest = recipe.scale * unshuffle;
+    let mut upsampling = Vec::new();
+    for factor in [2, 3] {
+        while rest > 1 && rest.is_multiple_of(factor) {
+            upsampling.push(factor);
+            rest /= factor;
+        }
+    }
+    let parts = SpecParts {
+        family: Family::Rrdb,
+        scale: recipe.scale,
+        in_channels: 3,
+        out_channels: 3,
+        num_features: recipe.generator.features,
+        num_blocks: recipe.generator.blocks,
+        growth_channels: recipe.generator.growth,
+        unshuffle,
+        upsampling,
+        activation: Activation::LeakyRelu,
+    };
+    ModelSpec::new(parts).map_err(|source| TrainError::Model(source.into()))
+}
+
+/// A network with its optimiser before the first step.
+pub(crate) fn trained(parameters: Parameters, optimizer: &Optimizer) -> Trained {
+    let adam = Adam::new(settings(optimizer), &parameters);
+    Trained { parameters, optimizer: adam, clip_norm: optimizer.clip_norm }
+}
+
+pub(crate) fn settings(optimizer: &Optimizer) -> AdamSettings {
+    let Optimizer { kind, betas, epsilon, weight_decay, .. } = *optimizer;
+    let is_decoupled = kind == OptimizerKind::Adamw;
+    AdamSettings { betas: (betas[0], betas[1]), epsilon, weight_decay, is_decoupled }
+}
+
+fn pixel_loss(kind: PixelKind) -> PixelLoss {
+    match kind {
+        PixelKind::L1 => PixelLoss::L1,
+        PixelKind::Charbonnier => PixelLoss::Charbonnier,
+        PixelKind::Mse => PixelLoss::Mse,
+    }
+}
+
+fn adversarial_loss(kind: AdversarialKind) -> AdversarialLoss {
+    match kind {
+        AdversarialKind::Relativistic => AdversarialLoss::Relativistic,
+        AdversarialKind::Vanilla => AdversarialLoss::Vanilla,
+        AdversarialKind::Lsgan => AdversarialLoss::Lsgan,
+        AdversarialKind::Hinge => AdversarialLoss::Hinge,
+    }
+}
+
+fn vgg_discriminator(discriminator: &Discriminator, crop_px: usize) -> Result<VggDiscriminator, TrainError> {
+    match discriminator.kind {
+        DiscriminatorKind::Vgg => Ok(VggDiscriminator::new(discriminator.features, crop_px)?),
+        kind @ DiscriminatorKind::Unet => {
+            Err(TrainError::Unsupported { key: "discriminator.kind", found: format!("{kind:?}").to_lowercase(), expected: "vgg" })
+        }
+    }
+}
+
+fn perceptual_loss(perceptual: &Perceptual) -> Result<(PerceptualLoss, f32), TrainError> {
+    let network = match perceptual.network {
+        PerceptualNetwork::Vgg16 => FeatureNetwork::Vgg16,
+        PerceptualNetwork::Vgg19 => FeatureNetwork::Vgg19,
+    };
+    let path = &perceptual.weights_file;
+    let weights = load_tensors(path, &Limits::default()).map_err(|source| TrainError::start(path, source.into()))?;
+    let (layers, weights_of_layers): (Vec<String>, Vec<f32>) =
+        perceptual.layers.iter().map(|(layer, weight)| (layer.clone(), *weight as f32)).unzip();
+    let features =
+        Features::new(network, &layers, &weights).map_err(|source| TrainError::start(path, source))?;
+    let criterion = match perceptual.criterion {
+        FeatureCriterion::L1 => FeatureLoss::L1,
+        FeatureCriterion::L2 => FeatureLoss::L2,
+    };
+    Ok((PerceptualLoss { features, weights: weights_of_layers, criterion }, perceptual.weight as f32))
+}
