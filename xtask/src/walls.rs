@@ -84,7 +84,7 @@ const WALLS: &[Wall] = &[
     Wall { outside: "image", rooms: &["esrgan-image"] },
     Wall {
         outside: "rayon",
-        rooms: &["esrgan-engine", "esrgan-metrics", "esrgan-gradients", "esrgan-model", "esrgan-train"],
+        rooms: &["esrgan-engine", "esrgan-metrics", "esrgan-gradients", "esrgan-train"],
     },
     Wall { outside: "anyhow", rooms: &["esrgan", "xtask"] },
 ];
