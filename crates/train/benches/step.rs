@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use esrgan_model::{FeatureNetwork, Features, Generator, VggDiscriminator};
 use esrgan_train::{
-    Adam, AdamSettings, Adversaries, AdversarialLoss, Crops, FeatureLoss, GanLosses, PerceptualLoss, PixelLoss, Trained,
-    pixel_gradient,
+    Adam, AdamSettings, AdversarialLoss, Adversaries, Crops, FeatureLoss, GanLosses, PerceptualLoss,
+    PixelLoss, Trained, pixel_gradient,
 };
 use esrgan_weights::{Activation, Family, ModelSpec, SpecParts, Tensor, WeightMap};
 
@@ -41,7 +41,8 @@ fn perceptual() -> PerceptualLoss {
     for (width, depth) in [(64, 2), (128, 2), (256, 4), (512, 4), (512, 4)] {
         for part in 0..depth {
             let scale = (6.0 / (inputs * 9) as f32).sqrt();
-            let filters = values(width * inputs * 9).into_iter().map(|value| (value - 0.5) * scale).collect::<Vec<_>>();
+            let filters =
+                values(width * inputs * 9).into_iter().map(|value| (value - 0.5) * scale).collect::<Vec<_>>();
             let tensor = Tensor::from_f32(vec![width, inputs, 3, 3], &filters).expect("a tensor");
             weights.insert(format!("features.{number}.weight"), tensor);
             let tensor = Tensor::from_f32(vec![width], &vec![0.0; width]).expect("a tensor");
@@ -84,9 +85,16 @@ fn main() {
         parameters,
         clip_norm: None,
     };
-    let (mut of_generator, mut of_discriminator) = (trained(generator.initial(1)), trained(discriminator.initial(2)));
+    let (mut of_generator, mut of_discriminator) =
+        (trained(generator.initial(1)), trained(discriminator.initial(2)));
     let mut running = discriminator.statistics();
-    let crops = Crops { lr: values(4 * 3 * 32 * 32), hr: values(4 * 3 * 128 * 128), samples: 4, lr_px: 32, hr_px: 128 };
+    let crops = Crops {
+        lr: values(4 * 3 * 32 * 32),
+        hr: values(4 * 3 * 128 * 128),
+        samples: 4,
+        lr_px: 32,
+        hr_px: 128,
+    };
     let adversarial = AdversarialLoss::Relativistic;
     let losses = GanLosses {
         perceptual: Some((perceptual(), 1.0)),
@@ -97,13 +105,15 @@ fn main() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a pool");
     pool.install(|| {
         median("psnr ", || {
-            let mut found = pixel_gradient(&generator, &of_generator.parameters, (PixelLoss::L1, 1.0), &crops);
+            let mut found =
+                pixel_gradient(&generator, &of_generator.parameters, (PixelLoss::L1, 1.0), &crops);
             of_generator.update(&mut found.gradients, LEARNING_RATE);
         });
         println!("peak RSS {:.0} MB", peak_bytes().unwrap_or(0) as f64 / 1e6);
         median("gan  ", || {
             let judge = (&of_discriminator.parameters, &mut running);
-            let (mut found, made) = networks.generator_gradient(&of_generator.parameters, judge, &losses, &crops);
+            let (mut found, made) =
+                networks.generator_gradient(&of_generator.parameters, judge, &losses, &crops);
             of_generator.update(&mut found.gradients, LEARNING_RATE);
             let judge = (&of_discriminator.parameters, &mut running);
             let mut found = networks.discriminator_gradient(judge, adversarial, made, &crops);

@@ -4,12 +4,10 @@ use std::path::Path;
 
 use esrgan_model::{FeatureNetwork, Features, Generator, Parameters, VggDiscriminator};
 use esrgan_recipe::{
-    AdversarialKind, Discriminator, DiscriminatorKind, FeatureCriterion, Optimizer, OptimizerKind, Perceptual,
-    PerceptualNetwork, PixelKind, Recipe, Stage,
+    AdversarialKind, Discriminator, DiscriminatorKind, FeatureCriterion, Optimizer, OptimizerKind,
+    Perceptual, PerceptualNetwork, PixelKind, Precision, Recipe, Stage,
 };
-use esrgan_weights::{
-    Activation, Family, Limits, LoadOptions, ModelSpec, SpecParts, load, load_tensors,
-};
+use esrgan_weights::{Activation, Family, Limits, LoadOptions, ModelSpec, SpecParts, load, load_tensors};
 
 use crate::adam::{Adam, AdamSettings};
 use crate::error::TrainError;
@@ -34,6 +32,7 @@ pub(crate) struct Gan {
 impl Networks {
     /// Those of a recipe; files that it names are read.
     pub(crate) fn of(recipe: &Recipe) -> Result<Self, TrainError> {
+        refuse_unbuilt(recipe)?;
         let generator = Generator::new(spec(recipe)?)?;
         let pixel = (pixel_loss(recipe.losses.pixel.kind), recipe.losses.pixel.weight as f32);
         let gan = match (recipe.stage, &recipe.discriminator, &recipe.losses.adversarial) {
@@ -55,13 +54,17 @@ impl Networks {
         let Some(start) = &recipe.generator.start else {
             return Ok(self.generator.initial(recipe.seed));
         };
-        let model = load(start, &LoadOptions::default()).map_err(|source| TrainError::start(start, source.into()))?;
+        let model =
+            load(start, &LoadOptions::default()).map_err(|source| TrainError::start(start, source.into()))?;
         Parameters::from_weights(&self.generator.tensors(), &model.weights)
             .map_err(|source| TrainError::start(start, source))
     }
 
     /// The discriminator before its first step.
-    pub(crate) fn first_discriminator(&self, recipe: &Recipe) -> Result<Option<(Parameters, Parameters)>, TrainError> {
+    pub(crate) fn first_discriminator(
+        &self,
+        recipe: &Recipe,
+    ) -> Result<Option<(Parameters, Parameters)>, TrainError> {
         let Some(gan) = &self.gan else { return Ok(None) };
         let start = recipe.discriminator.as_ref().and_then(|discriminator| discriminator.start.as_deref());
         let parameters = match start {
@@ -72,8 +75,22 @@ impl Networks {
     }
 }
 
+/// Refuses what a recipe may ask for and nothing here does.
+fn refuse_unbuilt(recipe: &Recipe) -> Result<(), TrainError> {
+    let refusal =
+        |key, found: &str, expected| TrainError::Unsupported { key, found: found.to_owned(), expected };
+    if recipe.precision == Precision::Bf16 {
+        return Err(refusal("precision", "bf16", "f32"));
+    }
+    if recipe.data.sharpen {
+        return Err(refusal("data.sharpen", "true", "false"));
+    }
+    Ok(())
+}
+
 fn read_parameters(path: &Path, tensors: &[(String, Vec<usize>)]) -> Result<Parameters, TrainError> {
-    let weights = load_tensors(path, &Limits::default()).map_err(|source| TrainError::start(path, source.into()))?;
+    let weights =
+        load_tensors(path, &Limits::default()).map_err(|source| TrainError::start(path, source.into()))?;
     Parameters::from_weights(tensors, &weights).map_err(|source| TrainError::start(path, source))
 }
 
@@ -139,9 +156,11 @@ fn adversarial_loss(kind: AdversarialKind) -> AdversarialLoss {
 fn vgg_discriminator(discriminator: &Discriminator, crop_px: usize) -> Result<VggDiscriminator, TrainError> {
     match discriminator.kind {
         DiscriminatorKind::Vgg => Ok(VggDiscriminator::new(discriminator.features, crop_px)?),
-        kind @ DiscriminatorKind::Unet => {
-            Err(TrainError::Unsupported { key: "discriminator.kind", found: format!("{kind:?}").to_lowercase(), expected: "vgg" })
-        }
+        kind @ DiscriminatorKind::Unet => Err(TrainError::Unsupported {
+            key: "discriminator.kind",
+            found: format!("{kind:?}").to_lowercase(),
+            expected: "vgg",
+        }),
     }
 }
 
@@ -151,7 +170,8 @@ fn perceptual_loss(perceptual: &Perceptual) -> Result<(PerceptualLoss, f32), Tra
         PerceptualNetwork::Vgg19 => FeatureNetwork::Vgg19,
     };
     let path = &perceptual.weights_file;
-    let weights = load_tensors(path, &Limits::default()).map_err(|source| TrainError::start(path, source.into()))?;
+    let weights =
+        load_tensors(path, &Limits::default()).map_err(|source| TrainError::start(path, source.into()))?;
     let (layers, weights_of_layers): (Vec<String>, Vec<f32>) =
         perceptual.layers.iter().map(|(layer, weight)| (layer.clone(), *weight as f32)).unzip();
     let features =

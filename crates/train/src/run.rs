@@ -141,7 +141,11 @@ impl<'r> Run<'r> {
         Ok(Self { recipe, folder, networks, state, batches, journal, monitor, checkpoints })
     }
 
-    fn go_on(mut self, stop: &AtomicBool, heard: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<Ended, TrainError> {
+    fn go_on(
+        mut self,
+        stop: &AtomicBool,
+        heard: &mut (dyn FnMut(Event<'_>) + Send),
+    ) -> Result<Ended, TrainError> {
         while self.state.step < self.recipe.steps {
             let start = Instant::now();
             let figures = self.step()?;
@@ -172,8 +176,12 @@ impl<'r> Run<'r> {
         let rate = |base: f64| self.recipe.schedule.learning_rate(base, self.state.step);
         let base = self.recipe.optimizer.generator.learning_rate;
         let generator_rate = rate(base);
-        let discriminator_rate =
-            self.recipe.optimizer.discriminator.as_ref().map_or(0.0, |optimizer| rate(optimizer.learning_rate));
+        let discriminator_rate = self
+            .recipe
+            .optimizer
+            .discriminator
+            .as_ref()
+            .map_or(0.0, |optimizer| rate(optimizer.learning_rate));
         let mut figures = match (&self.networks.gan, &mut self.state.discriminator) {
             (Some(gan), Some((discriminator, running))) => {
                 let networks =
@@ -219,7 +227,7 @@ impl<'r> Run<'r> {
     ) -> Result<(), TrainError> {
         let mut record = Record::new(self.state.step, RecordKind::Train);
         for (name, value) in figures {
-            record = record.with(name, *value);
+            record = record.with(*name, *value);
         }
         self.journal.write(&record)?;
         self.journal.write_timing(self.state.step, &[("seconds", seconds)])?;

@@ -41,10 +41,17 @@ impl State {
         let generator = networks.first_generator(recipe)?;
         let average = recipe.average.as_ref().map(|_| generator.clone());
         let discriminator = match (networks.first_discriminator(recipe)?, &recipe.optimizer.discriminator) {
-            (Some((parameters, statistics)), Some(optimizer)) => Some((trained(parameters, optimizer), statistics)),
+            (Some((parameters, statistics)), Some(optimizer)) => {
+                Some((trained(parameters, optimizer), statistics))
+            }
             _ => None,
         };
-        Ok(Self { step: 0, generator: trained(generator, &recipe.optimizer.generator), average, discriminator })
+        Ok(Self {
+            step: 0,
+            generator: trained(generator, &recipe.optimizer.generator),
+            average,
+            discriminator,
+        })
     }
 
     /// What a run gives: the average, or the weights themselves.
@@ -64,7 +71,11 @@ impl State {
     }
 
     /// The checkpoint of this state.
-    pub(crate) fn checkpoint(&self, recipe: &Recipe, notes: BTreeMap<String, String>) -> Result<Checkpoint, TrainError> {
+    pub(crate) fn checkpoint(
+        &self,
+        recipe: &Recipe,
+        notes: BTreeMap<String, String>,
+    ) -> Result<Checkpoint, TrainError> {
         let mut files = vec![
             (RECIPE.to_owned(), Contents::Text(recipe.to_toml()?)),
             (GENERATOR.to_owned(), Contents::Tensors(self.generator.parameters.to_weights()?)),
@@ -85,8 +96,10 @@ impl State {
     pub(crate) fn resume(recipe: &Recipe, networks: &Networks, found: &Found) -> Result<Self, TrainError> {
         refuse_other_recipe(recipe, found)?;
         let first = Self::first(recipe, networks)?;
-        let generator = network(found, (GENERATOR, OF_GENERATOR), &first.generator, &recipe.optimizer.generator)?;
-        let average = first.average.as_ref().map(|average| parameters(found, AVERAGE, average)).transpose()?;
+        let generator =
+            network(found, (GENERATOR, OF_GENERATOR), &first.generator, &recipe.optimizer.generator)?;
+        let average =
+            first.average.as_ref().map(|average| parameters(found, AVERAGE, average)).transpose()?;
         let discriminator = match (&first.discriminator, &recipe.optimizer.discriminator) {
             (Some((first, statistics)), Some(optimizer)) => Some((
                 network(found, (DISCRIMINATOR, OF_DISCRIMINATOR), first, optimizer)?,
@@ -106,7 +119,12 @@ fn refuse_other_recipe(recipe: &Recipe, found: &Found) -> Result<(), TrainError>
         .filter(|difference| !difference.is_harmless)
         .map(|difference| {
             let word = |value: Option<String>| value.unwrap_or_else(|| "nothing".to_owned());
-            format!("`{}` is {} here and {} there", difference.key, word(difference.here), word(difference.there))
+            format!(
+                "`{}` is {} here and {} there",
+                difference.key,
+                word(difference.here),
+                word(difference.there)
+            )
         })
         .collect();
     if differences.is_empty() {
@@ -132,7 +150,8 @@ fn network(
     let parameters = parameters(found, weights, &like.parameters)?;
     let stored = found.tensors(moments)?;
     let vector = |name: String| {
-        let tensor = stored.get(&name).ok_or_else(|| incomplete(found, moments, format!("`{name}` is missing")))?;
+        let tensor =
+            stored.get(&name).ok_or_else(|| incomplete(found, moments, format!("`{name}` is missing")))?;
         Ok::<_, TrainError>(tensor.to_f32())
     };
     let mut pairs = Vec::new();
@@ -161,7 +180,8 @@ fn moments(trained: &Trained) -> Result<WeightMap, TrainError> {
     let mut weights = WeightMap::new();
     for (parameter, (first, second)) in trained.parameters.iter().zip(trained.optimizer.moments()) {
         for (name, values) in [(mean(&parameter.name), first), (square(&parameter.name), second)] {
-            let tensor = Tensor::from_f32(parameter.shape.clone(), values).map_err(|source| TrainError::Model(source.into()))?;
+            let tensor = Tensor::from_f32(parameter.shape.clone(), values)
+                .map_err(|source| TrainError::Model(source.into()))?;
             weights.insert(name, tensor);
         }
     }

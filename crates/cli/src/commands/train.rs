@@ -22,6 +22,9 @@ pub(crate) fn run(flags: &TrainFlags) -> anyhow::Result<Outcome> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
+    if recipe.validation.is_some() {
+        eprintln!("note: `validation` is passed over: measuring while training is not built yet");
+    }
     eprintln!("{}: the run's folder", folder.display());
     let mut talk = Talk { steps: recipe.steps, log_every: recipe.checkpoints.log_every, seconds: Vec::new() };
     let ended = train(&recipe, &folder, &resume, &stop, &mut |event| talk.hear(event))?;
@@ -72,8 +75,9 @@ impl Talk {
                     let mean = self.seconds.iter().sum::<f64>() / self.seconds.len() as f64;
                     self.seconds.clear();
                     let losses = figures.iter().filter(|(name, _)| name.starts_with("loss"));
-                    let losses: Vec<String> =
-                        losses.map(|(name, value)| format!("{} {value:.5}", &name["loss_".len()..])).collect();
+                    let losses: Vec<String> = losses
+                        .map(|(name, value)| format!("{} {value:.5}", &name["loss_".len()..]))
+                        .collect();
                     let left = duration((self.steps - step) as f64 * mean);
                     eprintln!("{step}/{} {:.2} it/s {} ETA {left}", self.steps, 1.0 / mean, losses.join(" "));
                 }

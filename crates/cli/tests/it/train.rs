@@ -67,7 +67,10 @@ fn ending(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     steps.sort();
     for entry in std::fs::read_dir(steps.last().expect("a checkpoint")).expect("its files") {
         let path = entry.expect("an entry").path();
-        files.insert(text(&path.file_name().map(Path::new).expect("a name").to_path_buf()), std::fs::read(&path).expect("a file"));
+        files.insert(
+            text(&path.file_name().map(Path::new).expect("a name").to_path_buf()),
+            std::fs::read(&path).expect("a file"),
+        );
     }
     for name in ["model.safetensors", "log.jsonl"] {
         files.insert(name.to_owned(), std::fs::read(folder.join(name)).expect("a file of the run"));
@@ -118,13 +121,21 @@ fn a_run_that_is_killed_again_and_again_ends_with_the_same_bytes() {
     // The model is one that upscales.
     let small = shared_data("eval/Set5/LR/img_001.png").expect("the same data");
     let output = folder.join("x.png");
-    let ended = esrgan(&["upscale", &text(&small), "-m", &text(&killed.join("model.safetensors")), "-o", &text(&output)]);
+    let ended = esrgan(&[
+        "upscale",
+        &text(&small),
+        "-m",
+        &text(&killed.join("model.safetensors")),
+        "-o",
+        &text(&output),
+    ]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
 }
 
 #[test]
 fn the_second_stage_starts_from_the_first_and_goes_on_after_a_kill() {
-    let (Some(hr), Some(vgg)) = (shared_data("eval/Set5/HR"), shared_data("weights/vgg16_features.safetensors"))
+    let (Some(hr), Some(vgg)) =
+        (shared_data("eval/Set5/HR"), shared_data("weights/vgg16_features.safetensors"))
     else {
         return;
     };
@@ -174,7 +185,15 @@ weight_decay = 0.0
         assert!(found[name] == *bytes, "{name} differs");
     }
     let log = String::from_utf8(expected["log.jsonl"].clone()).unwrap();
-    for name in ["loss_pixel", "loss_perceptual", "loss_adversarial", "loss_d_real", "loss_d_fake", "norm_g", "norm_d"] {
+    for name in [
+        "loss_pixel",
+        "loss_perceptual",
+        "loss_adversarial",
+        "loss_d_real",
+        "loss_d_fake",
+        "norm_g",
+        "norm_d",
+    ] {
         assert!(log.contains(&format!("\"{name}\":")), "{name}: {log}");
     }
 }
