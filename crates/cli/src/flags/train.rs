@@ -31,7 +31,6 @@ mod tests {
     use clap::Parser;
 
     use super::super::{Cli, Command};
-    use super::*;
 
     #[test]
     fn settings_are_pairs() {

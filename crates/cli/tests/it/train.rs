@@ -68,7 +68,7 @@ fn ending(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     for entry in std::fs::read_dir(steps.last().expect("a checkpoint")).expect("its files") {
         let path = entry.expect("an entry").path();
         files.insert(
-            text(&path.file_name().map(Path::new).expect("a name").to_path_buf()),
+            text(path.file_name().map(Path::new).expect("a name")),
             std::fs::read(&path).expect("a file"),
         );
     }
