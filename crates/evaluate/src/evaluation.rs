@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use esrgan_core::{Notice, Picture, Plane, SampleDepth};
-use esrgan_image::{Boundary, Decoded, Filter, Limits, decode};
+use esrgan_image::{Boundary, Decoded, Filter, Limits, Raster, decode, encode_png};
 use esrgan_upscale::downscale_picture;
 
 use crate::error::EvaluateError;
@@ -23,8 +23,19 @@ pub struct EvaluationOptions {
     pub scale: usize,
     /// Pixels cut off at each side before measuring; the scale where `None`.
     pub border_px: Option<usize>,
-    /// Whether to keep a part of each picture to look at.
-    pub keep_views: bool,
+    /// Which part of each picture is kept to look at, if any.
+    pub views: Option<ViewPlace>,
+    /// A folder for the results as PNG, named as the true pictures; it is made if it is not there.
+    pub results: Option<PathBuf>,
+}
+
+/// Where a part to look at lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ViewPlace {
+    /// Where the result is furthest from the true picture.
+    FurthestResult,
+    /// Where the bicubic enlargement is furthest from it: the same place for every method.
+    FurthestBicubic,
 }
 
 /// A part of a picture in all its forms, each of one size.
@@ -156,7 +167,11 @@ impl Run<'_> {
         let hr = in_color(part(&hr, (0, 0), size));
         let failed = |source| EvaluateError::Metric { path: hr_path.to_owned(), source };
         let values = self.measures.of(&hr, &sr, self.border_px).map_err(failed)?;
-        let views = self.options.keep_views.then(|| views(&in_color(lr), &sr, &hr, (scale, depth)));
+        if let Some(folder) = &self.options.results {
+            write_result(folder, hr_path, &sr, depth)?;
+        }
+        let enlarged = Enlarged { lr: &in_color(lr), sr: &sr, hr: &hr, scale, depth };
+        let views = self.options.views.map(|place| enlarged.views(place));
         Ok(Evaluated { hr: hr_path.to_owned(), values, seconds, notices, views })
     }
 
@@ -231,28 +246,51 @@ fn part(picture: &Picture, (left, top): (usize, usize), (width, height): (usize,
     Picture { color: picture.color.iter().map(part).collect(), alpha: None }
 }
 
+/// Writes a result as a file of the true picture's name.
+fn write_result(folder: &Path, hr: &Path, sr: &Picture, depth: SampleDepth) -> Result<(), EvaluateError> {
+    let path = folder.join(hr.file_stem().unwrap_or_default()).with_extension("png");
+    let png = encode_png(&Raster::from_picture(sr, depth), &path)?;
+    std::fs::create_dir_all(folder).map_err(EvaluateError::io(folder))?;
+    esrgan_image::write_atomically(&path, &png).map_err(EvaluateError::io(&path))
+}
+
 /// A side of the part that is kept to look at, in pixels of the true picture.
 const VIEW_PX: usize = 192;
 
-/// Keeps the part in which the result is furthest from the true picture.
-fn views(lr: &Picture, sr: &Picture, hr: &Picture, (scale, depth): (usize, SampleDepth)) -> Views {
-    let side = |length: usize| VIEW_PX.min(length) / scale * scale;
-    let size = (side(sr.width()), side(sr.height()));
-    let step = (VIEW_PX / 3).next_multiple_of(scale);
-    let places = |length: usize, side: usize| (0..=length - side).step_by(step);
-    let error = |left: usize, top: usize| -> f64 {
-        let rows = (top..top + size.1).flat_map(|y| {
-            let row = |picture: &'_ Picture| picture.color[1].row(y)[left..left + size.0].to_vec();
-            row(sr).into_iter().zip(row(hr))
-        });
-        rows.map(|(sr, hr)| f64::from((sr - hr).powi(2))).sum()
-    };
-    let all = places(sr.width(), size.0)
-        .flat_map(|left| places(sr.height(), size.1).map(move |top| (left, top)))
-        .map(|(left, top)| (error(left, top), left, top));
-    let (_, left, top) = all.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, 0, 0));
-    let bicubic = by_filter(lr, scale, Filter::Bicubic, depth);
-    let repeated = by_filter(lr, scale, Filter::Nearest, depth);
-    let cut = |picture: &Picture| part(picture, (left, top), size);
-    Views { left, top, lr: cut(&repeated), bicubic: cut(&bicubic), sr: cut(sr), hr: cut(hr) }
+/// A picture in all its forms.
+struct Enlarged<'a> {
+    lr: &'a Picture,
+    sr: &'a Picture,
+    hr: &'a Picture,
+    scale: usize,
+    depth: SampleDepth,
+}
+
+impl Enlarged<'_> {
+    /// Keeps a part of them.
+    fn views(&self, place: ViewPlace) -> Views {
+        let bicubic = by_filter(self.lr, self.scale, Filter::Bicubic, self.depth);
+        let repeated = by_filter(self.lr, self.scale, Filter::Nearest, self.depth);
+        let side = |length: usize| VIEW_PX.min(length) / self.scale * self.scale;
+        let size = (side(self.sr.width()), side(self.sr.height()));
+        let (left, top) =
+            self.furthest(size, if place == ViewPlace::FurthestResult { self.sr } else { &bicubic });
+        let cut = |picture: &Picture| part(picture, (left, top), size);
+        Views { left, top, lr: cut(&repeated), bicubic: cut(&bicubic), sr: cut(self.sr), hr: cut(self.hr) }
+    }
+
+    /// Where a part of this size is furthest from the true picture, in green.
+    fn furthest(&self, (width, height): (usize, usize), candidate: &Picture) -> (usize, usize) {
+        let step = (VIEW_PX / 3).next_multiple_of(self.scale);
+        let places = |length: usize, side: usize| (0..=length - side).step_by(step);
+        let error = |left: usize, top: usize| -> f64 {
+            let row = |picture: &'_ Picture, y: usize| picture.color[1].row(y)[left..left + width].to_vec();
+            let pairs = (top..top + height).flat_map(|y| row(candidate, y).into_iter().zip(row(self.hr, y)));
+            pairs.map(|(candidate, hr)| f64::from((candidate - hr).powi(2))).sum()
+        };
+        let all = places(candidate.width(), width)
+            .flat_map(|left| places(candidate.height(), height).map(move |top| (left, top)))
+            .map(|(left, top)| (error(left, top), left, top));
+        all.max_by(|a, b| a.0.total_cmp(&b.0)).map_or((0, 0), |(_, left, top)| (left, top))
+    }
 }

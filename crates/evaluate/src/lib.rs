@@ -10,10 +10,12 @@ mod method;
 mod pairs;
 mod published;
 mod report;
+mod sheet;
 
 pub use error::EvaluateError;
-pub use evaluation::{Evaluated, Evaluation, EvaluationOptions, Views, evaluate};
+pub use evaluation::{Evaluated, Evaluation, EvaluationOptions, ViewPlace, Views, evaluate};
 pub use measures::{LpipsFiles, Measures, Metric, UnknownMetricError};
 pub use method::Method;
 pub use published::{Published, published};
 pub use report::{Report, write_report};
+pub use sheet::write_sheet;

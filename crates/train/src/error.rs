@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use esrgan_checkpoint::CheckpointError;
 use esrgan_core::{Classify, Kind};
 use esrgan_dataset::DatasetError;
+use esrgan_evaluate::{EvaluateError, UnknownMetricError};
 use esrgan_journal::JournalError;
 use esrgan_model::ModelError;
 use esrgan_recipe::RecipeError;
+use esrgan_upscale::UpscaleError;
 
 /// Why a run did not begin, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -50,12 +52,6 @@ pub enum TrainError {
         /// What is wrong.
         what: String,
     },
-    /// There is nothing to resume.
-    #[error("`{}`: no checkpoint to resume", path.display())]
-    NothingToResume {
-        /// The folder.
-        path: PathBuf,
-    },
     /// A figure is no number any more.
     #[error("step {step}: {name} is {value}: {last}")]
     NotFinite {
@@ -77,6 +73,19 @@ pub enum TrainError {
         #[source]
         source: rayon::ThreadPoolBuildError,
     },
+    /// A metric that there is not.
+    #[error("`validation.metrics`: {source}")]
+    Metric {
+        /// Which.
+        #[source]
+        source: UnknownMetricError,
+    },
+    /// A validation.
+    #[error("validation: {0}")]
+    Evaluate(#[from] EvaluateError),
+    /// The model could not be made ready for a validation.
+    #[error("validation: {0}")]
+    Upscale(#[from] UpscaleError),
     /// The networks.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -105,7 +114,9 @@ impl Classify for TrainError {
         match self {
             Self::Unsupported { .. } => Kind::Unsupported,
             Self::Start { source, .. } | Self::Model(source) => source.kind(),
-            Self::OtherRecipe { .. } | Self::NothingToResume { .. } => Kind::Argument,
+            Self::OtherRecipe { .. } | Self::Metric { .. } => Kind::Argument,
+            Self::Evaluate(source) => source.kind(),
+            Self::Upscale(source) => source.kind(),
             Self::Incomplete { .. } => Kind::Malformed,
             Self::NotFinite { .. } | Self::Threads { .. } => Kind::Internal,
             Self::Recipe(source) => source.kind(),

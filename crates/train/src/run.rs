@@ -9,20 +9,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use esrgan_checkpoint::{Checkpoints, load};
+use esrgan_checkpoint::{Best, Checkpoints, load};
 use esrgan_dataset::{Batch, Batches, Dataset, DatasetOptions, LrSource};
+use esrgan_evaluate::Metric;
 use esrgan_journal::{Journal, Monitor, Record, RecordKind, Thresholds, Warning, read_records};
 use esrgan_model::Parameters;
 use esrgan_recipe::Recipe;
-use esrgan_weights::{DType, Format, KeyLayout, Model, Origin, SaveOptions};
+use esrgan_weights::{Model, SaveOptions};
 
 use crate::error::TrainError;
 use crate::networks::{Gan, Networks};
 use crate::state::State;
 use crate::step::{Adversaries, Crops, Figures, Found as Gradient, Trained, pixel_gradient};
+use crate::validate::Validation;
 
 /// What a run gives, in its folder: the generator's average, or the generator itself, of the last checkpoint.
 const MODEL: &str = "model.safetensors";
+/// The same of the best validation.
+const BEST_MODEL: &str = "best.safetensors";
 
 /// Where a run begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,6 +60,17 @@ pub enum Event<'a> {
         figures: &'a Figures,
         /// Its seconds.
         seconds: f64,
+    },
+    /// The model was measured.
+    Validated {
+        /// Steps done.
+        step: u64,
+        /// Each metric with the model's value and bicubic enlargement's.
+        figures: &'a [(Metric, f64, f64)],
+        /// LR, bicubic, SR and HR side by side.
+        sheet: Option<&'a Path>,
+        /// Whether no validation before was as good.
+        is_best: bool,
     },
     /// Something to look at.
     Warning(Warning),
@@ -108,6 +123,8 @@ struct Run<'r> {
     journal: Journal,
     monitor: Monitor,
     checkpoints: Checkpoints,
+    validation: Option<Validation>,
+    best: Option<Best>,
 }
 
 impl<'r> Run<'r> {
@@ -132,13 +149,35 @@ impl<'r> Run<'r> {
         let batches = dataset.batches(state.step * recipe.data.accumulation as u64)?;
         let is_new = found.is_none() && *resume == Resume::Never;
         let journal = Journal::open(folder, (!is_new).then_some(state.step))?;
-        let monitor = Monitor::resume(Thresholds::default(), &read_records(&journal.log_path())?);
+        let records = read_records(&journal.log_path())?;
+        let monitor = Monitor::resume(Thresholds::default(), &records);
+        let validation = Validation::of(recipe, folder)?;
+        let best = validation
+            .as_ref()
+            .and_then(|validation| records.iter().fold(None, |best, record| validation.better(best, record)));
+        let is_resumed = found.is_some();
         let passed_over = found.map(|found| found.passed_over).unwrap_or_default();
         let passed_over =
             passed_over.iter().map(|over| format!("{}: {}", over.path.display(), over.reason)).collect();
         heard(Event::Begun { step: state.step, steps: recipe.steps, passed_over });
         let folder = folder.to_owned();
-        Ok(Self { recipe, folder, networks, state, batches, journal, monitor, checkpoints })
+        let run = Self {
+            recipe,
+            folder,
+            networks,
+            state,
+            batches,
+            journal,
+            monitor,
+            checkpoints,
+            validation,
+            best,
+        };
+        if is_resumed {
+            // The run may have been killed between its checkpoint and this.
+            run.publish()?;
+        }
+        Ok(run)
     }
 
     fn go_on(
@@ -156,10 +195,14 @@ impl<'r> Run<'r> {
             if step.is_multiple_of(settings.log_every) || step == self.recipe.steps {
                 self.note(&figures, seconds, heard)?;
             }
+            let validated = self.validate(heard);
             let is_stopped = stop.load(Ordering::Relaxed);
-            if step.is_multiple_of(settings.every) || step == self.recipe.steps || is_stopped {
+            let is_due = step.is_multiple_of(settings.every) || step == self.recipe.steps;
+            // What has been learned is kept, whatever became of the validation.
+            if is_due || is_stopped || !matches!(validated, Ok(false)) {
                 self.save(heard)?;
             }
+            validated?;
             if is_stopped && step < self.recipe.steps {
                 return Ok(Ended::Stopped);
             }
@@ -235,18 +278,57 @@ impl<'r> Run<'r> {
         Ok(())
     }
 
+    /// Measures the model where that is due; says whether it is the best so far.
+    fn validate(&mut self, heard: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<bool, TrainError> {
+        let step = self.state.step;
+        let is_due =
+            |validation: &&Validation| step.is_multiple_of(validation.every) || step == self.recipe.steps;
+        let Some(validation) = self.validation.as_ref().filter(is_due) else { return Ok(false) };
+        let validated = validation.measure(self.model()?, step)?;
+        self.journal.write(&validated.record)?;
+        if let Some((_, png)) = &validated.sheet {
+            self.journal.write_picture(step, "validation", png)?;
+        }
+        self.best = validation.better(self.best.take(), &validated.record);
+        let is_best = self.best.as_ref().is_some_and(|best| best.step == step);
+        let sheet = validated.sheet.as_ref().map(|(path, _)| path.as_path());
+        heard(Event::Validated { step, figures: &validated.figures, sheet, is_best });
+        let warnings = self.monitor.observe(&validated.record);
+        warnings.into_iter().for_each(|warning| heard(Event::Warning(warning)));
+        Ok(is_best)
+    }
+
     /// Journal first, checkpoint behind it: a resumed run finds everything up to its step written down.
     fn save(&mut self, heard: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<(), TrainError> {
         self.journal.draw_curves()?;
         self.journal.flush_and_sync()?;
         let saved = self.checkpoints.save(&self.state.checkpoint(self.recipe, BTreeMap::new())?)?;
+        self.publish()?;
         self.checkpoints.prune(self.recipe.checkpoints.keep, &[])?;
-        let model = model(&self.networks, self.state.result())?;
-        let path = self.folder.join(MODEL);
-        esrgan_weights::save(&model, &path, &SaveOptions::default())
-            .map_err(|source| TrainError::Model(source.into()))?;
         heard(Event::Saved { step: self.state.step, path: saved.path });
         Ok(())
+    }
+
+    /// Writes the model of the present checkpoint, and where it is the best one, that it is.
+    fn publish(&self) -> Result<(), TrainError> {
+        let model = self.model()?;
+        let write = |name: &str| {
+            let saved = esrgan_weights::save(&model, &self.folder.join(name), &SaveOptions::default());
+            saved.map_err(|source| TrainError::Model(source.into()))
+        };
+        write(MODEL)?;
+        if let Some(best) = self.best.as_ref().filter(|best| best.step == self.state.step) {
+            self.checkpoints.set_best(best)?;
+            write(BEST_MODEL)?;
+        }
+        Ok(())
+    }
+
+    /// The average, or the weights themselves, as a model.
+    fn model(&self) -> Result<Model, TrainError> {
+        let weights = self.state.result().to_weights()?;
+        let model = Model::in_memory(self.networks.generator.spec().clone(), weights);
+        model.map_err(|source| TrainError::Model(source.into()))
     }
 }
 
@@ -338,20 +420,4 @@ fn dataset_options(recipe: &Recipe) -> DatasetOptions {
         threads: data.workers.unwrap_or_else(processors),
         ..DatasetOptions::default()
     }
-}
-
-/// The model of some parameters.
-fn model(networks: &Networks, parameters: &Parameters) -> Result<Model, TrainError> {
-    let origin = Origin {
-        path: None,
-        format: Format::Safetensors,
-        key_layout: KeyLayout::BasicSr,
-        dtype: DType::F32,
-        parameters: 0,
-        sha256: String::new(),
-        notices: Vec::new(),
-        scale_is_ambiguous: false,
-    };
-    let spec = networks.generator.spec().clone();
-    Model::new(spec, parameters.to_weights()?, origin).map_err(|source| TrainError::Model(source.into()))
 }

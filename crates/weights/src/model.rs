@@ -7,7 +7,7 @@ use esrgan_core::Notice;
 use crate::dtype::DType;
 use crate::error::{TensorProblem, WeightsError};
 use crate::map::WeightMap;
-use crate::spec::ModelSpec;
+use crate::spec::{Family, ModelSpec};
 
 /// A kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -115,6 +115,25 @@ pub struct Model {
 }
 
 impl Model {
+    /// A model made in memory, its tensors in the specification's order; its type is that of the first.
+    ///
+    /// # Errors
+    /// As [`Model::new`].
+    pub fn in_memory(spec: ModelSpec, weights: WeightMap) -> Result<Self, WeightsError> {
+        let is_compact = spec.family() == Family::Compact;
+        let origin = Origin {
+            path: None,
+            format: Format::Safetensors,
+            key_layout: if is_compact { KeyLayout::Compact } else { KeyLayout::BasicSr },
+            dtype: weights.iter().next().map_or(DType::F32, |(_, tensor)| tensor.dtype),
+            parameters: 0,
+            sha256: String::new(),
+            notices: Vec::new(),
+            scale_is_ambiguous: false,
+        };
+        Self::new(spec, weights, origin)
+    }
+
     /// Puts a model together, its tensors in the specification's order; sets the origin's number of parameters.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::path::Path;
 use esrgan_core::{Classify, Notice};
 use esrgan_evaluate::{
     EvaluateError, Evaluated, Evaluation, EvaluationOptions, LpipsFiles, Measures, Method, Metric, Published,
-    Report, evaluate, published, write_report,
+    Report, ViewPlace, evaluate, published, write_report,
 };
 use esrgan_upscale::{ModelOptions, PictureOptions, Upscaler, default_budget_bytes};
 use serde_json::{Map, Value, json};
@@ -30,7 +30,8 @@ pub(crate) fn run(flags: &EvalFlags) -> anyhow::Result<Outcome> {
         lr: flags.lr.clone(),
         scale,
         border_px: flags.border,
-        keep_views: flags.report.is_some(),
+        views: flags.report.is_some().then_some(ViewPlace::FurthestResult),
+        results: None,
     };
     let mut lines = Lines { flags, has_begun: false };
     let evaluation = evaluate(&method, &measures, &options, &mut |hr, result| lines.picture(hr, result))?;

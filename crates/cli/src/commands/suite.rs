@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use esrgan_upscale::{
-    Activation, DType, EncodeOptions, Engine, Family, Format, KeyLayout, Metadata, Model, ModelSpec, Origin,
-    PictureFormat, Precision, Raster, Samples, SaveOptions, SpecParts, Tensor, WeightMap, encode, save,
+    Activation, EncodeOptions, Engine, Family, Metadata, Model, ModelSpec, PictureFormat, Precision, Raster,
+    Samples, SaveOptions, SpecParts, Tensor, WeightMap, encode, save,
 };
 use serde_json::{Value, json};
 
@@ -346,17 +346,7 @@ fn made_model(parts: SpecParts) -> anyhow::Result<Model> {
             .collect();
         weights.insert(name, Tensor::from_f32(shape, &values)?);
     }
-    let origin = Origin {
-        path: None,
-        format: Format::Safetensors,
-        key_layout: KeyLayout::BasicSr,
-        dtype: DType::F32,
-        parameters: 0,
-        sha256: String::new(),
-        notices: Vec::new(),
-        scale_is_ambiguous: false,
-    };
-    Ok(Model::new(spec, weights, origin)?)
+    Ok(Model::in_memory(spec, weights)?)
 }
 
 /// A picture of gradients and fine texture.

@@ -1,11 +1,14 @@
 //! `esrgan train`.
 
+use std::collections::VecDeque;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use esrgan_recipe::{Recipe, preset};
 use esrgan_train::{Ended, Event, Resume, train};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::Outcome;
 use crate::flags::TrainFlags;
@@ -22,12 +25,11 @@ pub(crate) fn run(flags: &TrainFlags) -> anyhow::Result<Outcome> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
-    if recipe.validation.is_some() {
-        eprintln!("note: `validation` is passed over: measuring while training is not built yet");
-    }
     eprintln!("{}: the run's folder", folder.display());
-    let mut talk = Talk { steps: recipe.steps, log_every: recipe.checkpoints.log_every, seconds: Vec::new() };
-    let ended = train(&recipe, &folder, &resume, &stop, &mut |event| talk.hear(event))?;
+    let mut talk = Talk::new(recipe.steps, recipe.checkpoints.log_every);
+    let ended = train(&recipe, &folder, &resume, &stop, &mut |event| talk.hear(&event));
+    talk.bar.finish_and_clear();
+    let ended = ended?;
     Ok(match ended {
         Ended::Done => {
             eprintln!("{}: written", folder.join("model.safetensors").display());
@@ -52,39 +54,77 @@ fn default_folder(recipe: &Path) -> PathBuf {
     Path::new("runs").join(recipe.file_stem().unwrap_or(recipe.as_os_str()))
 }
 
-/// What goes to stderr while a run goes on.
+/// What goes to stderr while a run goes on: a bar on a terminal, a line now and then elsewhere.
 struct Talk {
     steps: u64,
     log_every: u64,
-    /// Of the steps since the last line.
-    seconds: Vec<f64>,
+    bar: ProgressBar,
+    /// Of the last steps.
+    seconds: VecDeque<f64>,
 }
 
+/// Over how many steps the speed is averaged.
+const SPEED_STEPS: usize = 50;
+
 impl Talk {
-    fn hear(&mut self, event: Event<'_>) {
+    fn new(steps: u64, log_every: u64) -> Self {
+        let bar = if std::io::stderr().is_terminal() {
+            ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr())
+        } else {
+            ProgressBar::hidden()
+        };
+        let style = ProgressStyle::with_template("{pos}/{len} [{bar:20}] {msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+        Self { steps, log_every, bar, seconds: VecDeque::new() }
+    }
+
+    fn hear(&mut self, event: &Event<'_>) {
         match event {
             Event::Begun { step, steps, passed_over } => {
-                passed_over.iter().for_each(|what| eprintln!("note: passed over a checkpoint: {what}"));
-                if step > 0 {
-                    eprintln!("goes on at step {step} of {steps}");
+                passed_over
+                    .iter()
+                    .for_each(|what| self.say(&format!("note: passed over a checkpoint: {what}")));
+                if *step > 0 {
+                    self.say(&format!("goes on at step {step} of {steps}"));
                 }
             }
-            Event::Step { step, figures, seconds } => {
-                self.seconds.push(seconds);
-                if step.is_multiple_of(self.log_every) || step == self.steps {
-                    let mean = self.seconds.iter().sum::<f64>() / self.seconds.len() as f64;
-                    self.seconds.clear();
-                    let losses = figures.iter().filter(|(name, _)| name.starts_with("loss"));
-                    let losses: Vec<String> = losses
-                        .map(|(name, value)| format!("{} {value:.5}", &name["loss_".len()..]))
-                        .collect();
-                    let left = duration((self.steps - step) as f64 * mean);
-                    eprintln!("{step}/{} {:.2} it/s {} ETA {left}", self.steps, 1.0 / mean, losses.join(" "));
-                }
+            Event::Step { step, figures, seconds } => self.step(*step, figures, *seconds),
+            Event::Validated { step, figures, sheet, is_best } => {
+                let figures = figures.iter().map(|(metric, value, bicubic)| {
+                    format!("{metric} {value:.0$} (bicubic {bicubic:.0$})", metric.decimals())
+                });
+                let figures = figures.collect::<Vec<_>>().join(", ");
+                let best = if *is_best { ": the best so far" } else { "" };
+                self.say(&format!("step {step}: {figures}{best}"));
+                sheet
+                    .into_iter()
+                    .for_each(|sheet| self.say(&format!("step {step}: {} written", sheet.display())));
             }
-            Event::Warning(warning) => eprintln!("warning: {warning}"),
-            Event::Saved { step, path } => eprintln!("step {step}: {} saved", path.display()),
+            Event::Warning(warning) => self.say(&format!("warning: {warning}")),
+            Event::Saved { step, path } => self.say(&format!("step {step}: {} saved", path.display())),
         }
+    }
+
+    fn step(&mut self, step: u64, figures: &[(&str, f64)], seconds: f64) {
+        if self.seconds.len() == SPEED_STEPS {
+            self.seconds.pop_front();
+        }
+        self.seconds.push_back(seconds);
+        let mean = self.seconds.iter().sum::<f64>() / self.seconds.len() as f64;
+        let losses = figures.iter().filter_map(|(name, value)| Some((name.strip_prefix("loss_")?, value)));
+        let losses: Vec<String> = losses.map(|(name, value)| format!("{name} {value:.5}")).collect();
+        let left = duration((self.steps - step) as f64 * mean);
+        let message = format!("{:.2} it/s {} ETA {left}", 1.0 / mean, losses.join(" "));
+        self.bar.set_position(step);
+        self.bar.set_message(message.clone());
+        if self.bar.is_hidden() && (step.is_multiple_of(self.log_every) || step == self.steps) {
+            eprintln!("{step}/{} {message}", self.steps);
+        }
+    }
+
+    /// Says something above the bar.
+    fn say(&self, line: &str) {
+        self.bar.suspend(|| eprintln!("{line}"));
     }
 }
 

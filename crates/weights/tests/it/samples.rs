@@ -104,18 +104,7 @@ pub fn model(spec: &ModelSpec, dtype: DType, seed: u64) -> Model {
         (name, tensor)
     };
     let weights: WeightMap = spec.tensors().into_iter().map(tensor).collect();
-    let is_compact = spec.family() == Family::Compact;
-    let origin = Origin {
-        path: None,
-        format: Format::Pth,
-        key_layout: if is_compact { KeyLayout::Compact } else { KeyLayout::BasicSr },
-        dtype,
-        parameters: 0,
-        sha256: String::new(),
-        notices: vec![],
-        scale_is_ambiguous: false,
-    };
-    Model::new(spec.clone(), weights, origin).unwrap()
+    Model::in_memory(spec.clone(), weights).unwrap()
 }
 
 /// A folder of a test, removed with all its files at the end.
