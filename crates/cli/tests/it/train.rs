@@ -56,6 +56,22 @@ log_every = 1
     )
 }
 
+/// A validation every four steps, by which the best checkpoint is known.
+fn validation(hr: &Path, lr: &Path, best_by: &str) -> String {
+    format!(
+        r#"best_by = "{best_by}"
+[validation]
+hr = "{}"
+lr = "{}"
+every = 4
+border_px = 4
+metrics = ["psnr-y", "ssim-y"]
+"#,
+        hr.display(),
+        lr.display()
+    )
+}
+
 /// All files of the newest checkpoint, the model and the log, by their names.
 fn ending(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
@@ -72,8 +88,15 @@ fn ending(folder: &Path) -> BTreeMap<String, Vec<u8>> {
             std::fs::read(&path).expect("a file"),
         );
     }
-    for name in ["model.safetensors", "log.jsonl"] {
-        files.insert(name.to_owned(), std::fs::read(folder.join(name)).expect("a file of the run"));
+    for name in ["model.safetensors", "log.jsonl", "best.safetensors", "checkpoints/best.json"] {
+        files.extend(std::fs::read(folder.join(name)).ok().map(|bytes| (name.to_owned(), bytes)));
+    }
+    for sheet in std::fs::read_dir(folder.join("validation")).into_iter().flatten() {
+        let path = sheet.expect("an entry").path();
+        files.insert(
+            text(path.file_name().map(Path::new).expect("a name")),
+            std::fs::read(&path).expect("a sheet"),
+        );
     }
     files
 }
@@ -102,11 +125,13 @@ fn a_run_that_is_killed_again_and_again_ends_with_the_same_bytes() {
     let Some(hr) = shared_data("eval/Set5/HR") else { return };
     let folder = Folder::new();
     let recipe = folder.join("recipe.toml");
-    std::fs::write(&recipe, psnr_recipe(&hr, 46)).unwrap();
+    let lr = shared_data("eval/Set5/LR").expect("the same data");
+    std::fs::write(&recipe, psnr_recipe(&hr, 46) + &validation(&hr, &lr, "psnr-y")).unwrap();
     let (undisturbed, killed) = (folder.join("undisturbed"), folder.join("killed"));
     let ended = esrgan(&["train", &text(&recipe), "-o", &text(&undisturbed)]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
-    for step in (1..46).step_by(2) {
+    // Between checkpoints, and while a validation goes on.
+    for step in (1..46).filter(|step| step % 2 == 1 || step % 4 == 0) {
         run_and_kill(&recipe, &killed, step);
     }
     let ended = esrgan(&["train", &text(&recipe), "-o", &text(&killed)]);
@@ -116,7 +141,12 @@ fn a_run_that_is_killed_again_and_again_ends_with_the_same_bytes() {
     for (name, bytes) in &expected {
         assert!(found[name] == *bytes, "{name} differs");
     }
+    for name in ["best.safetensors", "checkpoints/best.json", "step-00000004.png", "step-00000046.png"] {
+        assert!(expected.contains_key(name), "{name}: {:?}", expected.keys());
+    }
     assert!(killed.join("curves.svg").exists());
+    let log = String::from_utf8(expected["log.jsonl"].clone()).unwrap();
+    assert!(log.contains("\"psnr_y_bicubic\":28.43"), "bicubic's figure of Set5: {log}");
 
     // The model is one that upscales.
     let small = shared_data("eval/Set5/LR/img_001.png").expect("the same data");
@@ -217,6 +247,8 @@ fn what_is_wrong_is_said_before_anything_starts() {
     refused(&["data.crop_px=1024"], "1024");
     refused(&["data.hr=[\"/nowhere\"]"], "/nowhere");
     refused(&["generator.start=\"/nowhere.pth\""], "/nowhere.pth");
+    refused(&["validation={hr=\"/nowhere\"}"], "/nowhere");
+    refused(&["validation={hr=\"x\",metrics=[\"psnr\"]}"], "psnr-y");
 
     let ended = esrgan(&["train", &text(&recipe), "-o", &output]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
