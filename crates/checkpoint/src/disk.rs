@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use esrgan_core::folder_of;
+
 use crate::error::CheckpointError;
 use crate::failpoint::{Failpoints, Point};
 
@@ -45,7 +47,7 @@ impl Temporary {
         rename().map_err(CheckpointError::io("rename a temporary file to", target))?;
         self.is_published = true;
         failpoints.pass(Point::AfterRename).map_err(CheckpointError::io("make durable", target))?;
-        sync_folder(parent_of(target))
+        sync_folder(folder_of(target))
     }
 }
 
@@ -71,14 +73,9 @@ pub(crate) fn remove(path: &Path) -> Result<(), CheckpointError> {
     }
 }
 
-/// A rename or a new file is durable once its folder is; only Unix lets folders be opened for that.
+/// A rename or a new file is durable once its folder is.
 pub(crate) fn sync_folder(folder: &Path) -> Result<(), CheckpointError> {
-    if cfg!(unix) {
-        File::open(folder)
-            .and_then(|opened| opened.sync_all())
-            .map_err(CheckpointError::io("make durable the folder", folder))?;
-    }
-    Ok(())
+    esrgan_core::sync_folder(folder).map_err(CheckpointError::io("make durable the folder", folder))
 }
 
 /// Makes a folder with all that lead to it, durably.
@@ -86,15 +83,7 @@ pub(crate) fn create_folders(folder: &Path) -> Result<(), CheckpointError> {
     let missing: Vec<&Path> =
         folder.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
     fs::create_dir_all(folder).map_err(CheckpointError::io("make the folder", folder))?;
-    missing.into_iter().try_for_each(|created| sync_folder(parent_of(created)))
-}
-
-/// The folder of a path.
-pub(crate) fn parent_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
+    missing.into_iter().try_for_each(|created| sync_folder(folder_of(created)))
 }
 
 /// The length of a regular file. A link is none: what it leads to is no part of a checkpoint.

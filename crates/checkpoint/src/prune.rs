@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::disk::{parent_of, remove, sync_folder};
+use esrgan_core::folder_of;
+
+use crate::disk::{remove, sync_folder};
 use crate::error::CheckpointError;
 use crate::failpoint::Point;
 use crate::folder::Checkpoints;
@@ -48,7 +50,7 @@ impl Checkpoints {
         remove(&doomed)?;
         self.pass_pruning(path)?;
         fs::rename(path, &doomed).map_err(CheckpointError::io("rename", path))?;
-        sync_folder(parent_of(path))?;
+        sync_folder(folder_of(path))?;
         self.pass_pruning(&doomed)?;
         let is_directory = fs::symlink_metadata(&doomed).is_ok_and(|metadata| metadata.is_dir());
         if is_directory {

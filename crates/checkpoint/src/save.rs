@@ -6,7 +6,9 @@ use std::path::Path;
 use esrgan_core::{Classify, Kind};
 
 use crate::checkpoint::{Checkpoint, Saved};
-use crate::disk::{Temporary, parent_of, sync_folder, write_file};
+use esrgan_core::folder_of;
+
+use crate::disk::{Temporary, sync_folder, write_file};
 use crate::error::CheckpointError;
 use crate::failpoint::Point;
 use crate::folder::Checkpoints;
@@ -41,7 +43,7 @@ impl Checkpoints {
             Standing::Broken(reason) => Some(reason),
             Standing::Same(manifest) => {
                 // It may be there because its last step failed.
-                sync_folder(parent_of(&path))?;
+                sync_folder(folder_of(&path))?;
                 let bytes = total_bytes(&manifest);
                 return Ok(Saved { path, bytes, was_there: true, replaced: None });
             }

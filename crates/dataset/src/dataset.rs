@@ -80,7 +80,7 @@ impl Dataset {
         if let Some(problem) = problems.into_iter().next() {
             return Err(problem);
         }
-        mapped(&pairs, options.threads, |_, pair| check_headers(options, pair))
+        mapped(&pairs, options.threads, |pair| check_headers(options, pair))
             .into_iter()
             .collect::<Result<(), _>>()?;
         Ok(Self {

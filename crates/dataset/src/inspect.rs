@@ -95,12 +95,12 @@ pub fn inspect(
     let total = pairs.len() + validation.len();
     let done = AtomicUsize::new(0);
     let finished = || progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
-    let of_training = mapped(&pairs, options.threads, |_, pair| {
+    let of_training = mapped(&pairs, options.threads, |pair| {
         let finding = examine_pair(options, pair);
         finished();
         finding
     });
-    let of_validation = mapped(&validation, options.threads, |_, path| {
+    let of_validation = mapped(&validation, options.threads, |path| {
         let mut finding = Finding::default();
         read(options, path, &mut finding);
         finished();

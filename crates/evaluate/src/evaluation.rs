@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use esrgan_core::{Notice, Picture, Plane, SampleDepth};
+use esrgan_core::{Notice, Picture, Plane, SampleDepth, write_atomically};
 use esrgan_image::{Boundary, Decoded, Filter, Limits, Raster, decode, encode_png};
 use esrgan_upscale::downscale_picture;
 
@@ -251,7 +251,7 @@ fn write_result(folder: &Path, hr: &Path, sr: &Picture, depth: SampleDepth) -> R
     let path = folder.join(hr.file_stem().unwrap_or_default()).with_extension("png");
     let png = encode_png(&Raster::from_picture(sr, depth), &path)?;
     std::fs::create_dir_all(folder).map_err(EvaluateError::io(folder))?;
-    esrgan_image::write_atomically(&path, &png).map_err(EvaluateError::io(&path))
+    write_atomically(&path, &png).map_err(EvaluateError::io(&path))
 }
 
 /// A side of the part that is kept to look at, in pixels of the true picture.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use esrgan_core::{Picture, Plane, SampleDepth};
+use esrgan_core::{Picture, Plane, SampleDepth, escape_markup, write_atomically};
 use esrgan_image::{Raster, encode_png};
 
 use crate::error::EvaluateError;
@@ -43,7 +43,7 @@ pub fn write_report(
     std::fs::create_dir_all(folder).map_err(EvaluateError::io(folder))?;
     let path = folder.join("index.html");
     let page = page(report, evaluation)?;
-    esrgan_image::write_atomically(&path, page.as_bytes()).map_err(EvaluateError::io(&path))?;
+    write_atomically(&path, page.as_bytes()).map_err(EvaluateError::io(&path))?;
     Ok(path)
 }
 
@@ -209,21 +209,9 @@ fn data_url(picture: &Picture, name: &Path) -> Result<String, EvaluateError> {
     Ok(format!("data:image/png;base64,{}", STANDARD.encode(png)))
 }
 
-/// Text for a page, inside of an attribute as well.
+/// Text for a page; names must not fill the page's own places.
 fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            // Names must not fill the page's own places.
-            '{' => escaped.push_str("&#123;"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
+    escape_markup(text).replace('{', "&#123;")
 }
 
 #[cfg(test)]

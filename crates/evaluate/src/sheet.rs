@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use esrgan_core::{Picture, Plane, SampleDepth};
+use esrgan_core::{Picture, Plane, SampleDepth, write_atomically};
 use esrgan_image::{Raster, encode_png};
 
 use crate::error::EvaluateError;
@@ -33,7 +33,7 @@ pub fn write_sheet(
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(EvaluateError::io(folder))?;
     }
-    esrgan_image::write_atomically(path, &png).map_err(EvaluateError::io(path))?;
+    write_atomically(path, &png).map_err(EvaluateError::io(path))?;
     Ok(Some(png))
 }
 

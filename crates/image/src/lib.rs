@@ -3,7 +3,6 @@
 //! What lives here: everything between a file and planes of samples, both ways. What does not: models, tiles, colour science
 //! beyond what a file's own profile asks for. Formats and what each can hold: [`PictureFormat`].
 
-mod atomic;
 mod bleed;
 mod canvas;
 mod decode;
@@ -20,7 +19,6 @@ mod raster;
 mod resample;
 mod transfer;
 
-pub use atomic::write_atomically;
 pub use bleed::bleed_colors;
 pub use decode::{Decoded, decode, decode_bytes, probe};
 pub use encode::{EncodeOptions, check_size, check_writable, encode, encode_png, encoding_bytes};

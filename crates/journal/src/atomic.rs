@@ -1,8 +1,10 @@
-//! Files that change under their name from one whole content to another, and folders whose names last.
+//! Files that change under their name from one whole content to another.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
+
+use esrgan_core::{folder_of, sync_folder};
 
 /// Writes a file beside its place, synchronises it and gives it its name.
 ///
@@ -19,16 +21,7 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&temporary);
         return Err(error);
     }
-    sync_folder(path.parent().unwrap_or(Path::new("")))
-}
-
-/// Makes names in a folder durable; only Unix opens folders like files.
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
+    sync_folder(folder_of(path))
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use esrgan_core::sync_folder;
+
 use crate::append::AppendFile;
-use crate::atomic::sync_folder;
 use crate::curves::write_curves;
 use crate::error::JournalError;
 use crate::line::Line;

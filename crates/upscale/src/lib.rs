@@ -21,7 +21,6 @@ mod batch;
 mod downscale;
 mod error;
 mod memory;
-mod parallel;
 mod passes;
 mod plan;
 mod sink;
@@ -32,12 +31,12 @@ pub use batch::{Batch, BatchJob, BatchOptions, list_batch};
 pub use downscale::{DownscaleOptions, DownscaleReport, downscale_file, downscale_picture};
 pub use error::UpscaleError;
 pub use memory::default_budget_bytes;
-pub use parallel::in_parallel;
 pub use passes::AlphaMode;
 pub use plan::PicturePlan;
 pub use size::OutputSize;
 pub use upscaler::{Job, ModelOptions, PictureOptions, Report, Upscaler};
 
+pub use esrgan_core::in_parallel;
 pub use esrgan_engine::{Edge, Engine, EngineError, Isa, Network, Plan, Precision, RunOptions, TilePolicy};
 pub use esrgan_image::{
     Boundary, Decoded, EncodeOptions, Filter, ImageError, Limits, Metadata, PictureFormat, Raster, Samples,

@@ -8,7 +8,6 @@ pub(crate) mod graph;
 pub(crate) mod ncnn;
 pub(crate) mod onnx;
 
-mod atomic;
 mod dtype;
 mod error;
 mod interpolate;

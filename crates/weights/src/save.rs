@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::atomic::Pending;
+use esrgan_core::PendingFile;
+
 use crate::dtype::DType;
 use crate::error::WeightsError;
 use crate::keys::file_key;
@@ -38,16 +39,16 @@ pub fn save(model: &Model, path: &Path, options: &SaveOptions) -> Result<(), Wei
             let layout = layout(model, options)?;
             // Real-ESRGAN and BasicSR look under this key; the older layouts' programs expect a bare dictionary.
             let wrapper = matches!(layout, KeyLayout::BasicSr | KeyLayout::Compact).then_some("params");
-            Pending::write(path, &pth::write(&named(model, &weights, layout), wrapper)?)?.publish()
+            write_file(path, &pth::write(&named(model, &weights, layout), wrapper)?)
         }
         Format::Safetensors => {
             let layout = layout(model, options)?;
             let metadata = metadata(model, layout);
-            Pending::write(path, &safetensors::write(&named(model, &weights, layout), &metadata))?.publish()
+            write_file(path, &safetensors::write(&named(model, &weights, layout), &metadata))
         }
         Format::Onnx => {
             refuse_layout(options, format)?;
-            Pending::write(path, &onnx::write(&model.spec, &weights)?)?.publish()
+            write_file(path, &onnx::write(&model.spec, &weights)?)
         }
         Format::Ncnn => {
             refuse_layout(options, format)?;
@@ -55,12 +56,29 @@ pub fn save(model: &Model, path: &Path, options: &SaveOptions) -> Result<(), Wei
                 return Err(argument("dtype", "f32 or f16 for ncnn", "bf16"));
             }
             let files = ncnn::write(&model.spec, &weights)?;
-            let bin = Pending::write(&path.with_extension("bin"), &files.bin)?;
-            let param = Pending::write(path, files.param.as_ref())?;
-            bin.publish()?;
-            param.publish()
+            let bin_path = path.with_extension("bin");
+            let bin = pending(&bin_path, &files.bin)?;
+            let param = pending(path, files.param.as_ref())?;
+            publish(bin, &bin_path)?;
+            publish(param, path)
         }
     }
+}
+
+/// Writes a file that appears whole or not at all.
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), WeightsError> {
+    publish(pending(path, bytes)?, path)
+}
+
+fn pending(path: &Path, bytes: &[u8]) -> Result<PendingFile, WeightsError> {
+    let failed = |source| WeightsError::Io { action: "write", path: path.to_owned(), source };
+    PendingFile::write(path, bytes).map_err(failed)
+}
+
+fn publish(pending: PendingFile, path: &Path) -> Result<(), WeightsError> {
+    let failed =
+        |source| WeightsError::Io { action: "rename a temporary file to", path: path.to_owned(), source };
+    pending.publish().map_err(failed)
 }
 
 fn format_of(path: &Path) -> Result<Format, WeightsError> {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::atomic::Pending;
 use crate::error::WeightsError;
 use crate::limits::Limits;
 use crate::map::WeightMap;
@@ -43,7 +42,7 @@ pub fn tensors_from_bytes(bytes: &Arc<Vec<u8>>, limits: &Limits) -> Result<Weigh
 /// As [`tensors_to_bytes`], and [`WeightsError::Io`].
 pub fn save_tensors(tensors: &WeightMap, path: &Path) -> Result<(), WeightsError> {
     let bytes = tensors_to_bytes(tensors).map_err(|error| error.in_file(path))?;
-    Pending::write(path, &bytes)?.publish()
+    crate::save::write_file(path, &bytes)
 }
 
 #[cfg(test)]

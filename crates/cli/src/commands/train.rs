@@ -96,9 +96,9 @@ impl Talk {
                 let figures = figures.collect::<Vec<_>>().join(", ");
                 let best = if *is_best { ": the best so far" } else { "" };
                 self.say(&format!("step {step}: {figures}{best}"));
-                sheet
-                    .into_iter()
-                    .for_each(|sheet| self.say(&format!("step {step}: {} written", sheet.display())));
+                if let Some(sheet) = sheet {
+                    self.say(&format!("step {step}: {} written", sheet.display()));
+                }
             }
             Event::Warning(warning) => self.say(&format!("warning: {warning}")),
             Event::Saved { step, path } => self.say(&format!("step {step}: {} saved", path.display())),

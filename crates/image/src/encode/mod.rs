@@ -12,9 +12,8 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use esrgan_core::{Notice, SampleDepth};
+use esrgan_core::{Notice, PendingFile, SampleDepth};
 
-use crate::atomic::PendingFile;
 use crate::error::Failure;
 use crate::format::Capabilities;
 use crate::{ImageError, Metadata, PictureFormat, Raster};

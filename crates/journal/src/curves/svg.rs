@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use esrgan_core::escape_markup;
+
 const STYLE: &str = "text{font-family:sans-serif;fill:#222}.title{font-size:16px;font-weight:bold}\
                      .legend{font-size:13px}.mark{font-size:12px;fill:#444}.axis{font-size:13px}\
                      .grid{stroke:#e2e2e2}.outline{fill:none;stroke:#777}.broken{stroke:#d00000;stroke-width:2}";
@@ -66,7 +68,7 @@ impl Svg {
     }
 
     pub(super) fn text(&mut self, (x, y): (f64, f64), anchor: Anchor, class: &str, text: &str) {
-        let (anchor, text) = (anchor.name(), escaped(text));
+        let (anchor, text) = (anchor.name(), escape_markup(text));
         self.element(format_args!(
             "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" class=\"{class}\">{text}</text>"
         ));
@@ -74,7 +76,7 @@ impl Svg {
 
     /// A text that is read from below, its middle at a place.
     pub(super) fn text_upwards(&mut self, (x, y): (f64, f64), class: &str, text: &str) {
-        let text = escaped(text);
+        let text = escape_markup(text);
         self.element(format_args!(
             "<text transform=\"translate({x:.1} {y:.1}) rotate(-90)\" text-anchor=\"middle\" class=\"{class}\">{text}</text>"
         ));
@@ -125,20 +127,4 @@ fn listed(points: impl Iterator<Item = (f64, f64)>) -> String {
     }
     list.truncate(list.trim_end().len());
     list
-}
-
-/// Text that XML takes for text; characters that it does not have at all are replaced.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\0'..='\x1f' | '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }

@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use esrgan_weights::{
-    Activation, DType, Family, Format, KeyLayout, Model, ModelSpec, Origin, SpecParts, Tensor, WeightMap,
-};
+use esrgan_weights::{Activation, DType, Family, Model, ModelSpec, SpecParts, Tensor, WeightMap};
 
 /// Reproducible numbers (splitmix64).
 pub struct Random(pub u64);

@@ -13,13 +13,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// # Errors
 /// What the system says; the old file is then as it was.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let (pending, mut file) = PendingFile::create(path)?;
-    file.write_all(bytes)?;
-    pending.commit(file)
+    PendingFile::write(path, bytes)?.publish()
 }
 
-/// A file that is being written beside its target; dropped before [`PendingFile::commit`], it vanishes.
-pub(crate) struct PendingFile {
+/// A file that is being written beside its target; dropped before it has its name, it vanishes.
+#[derive(Debug)]
+pub struct PendingFile {
     temporary: PathBuf,
     target: PathBuf,
     is_committed: bool,
@@ -27,7 +26,10 @@ pub(crate) struct PendingFile {
 
 impl PendingFile {
     /// Opens a new file in the target's folder.
-    pub(crate) fn create(target: &Path) -> io::Result<(Self, File)> {
+    ///
+    /// # Errors
+    /// What the system says; [`io::ErrorKind::IsADirectory`] for a target that is no name of a file.
+    pub fn create(target: &Path) -> io::Result<(Self, File)> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         if target.file_name().is_none() || target.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
@@ -48,16 +50,42 @@ impl PendingFile {
         }
     }
 
+    /// Writes a new file in the target's folder; it is on the disk, but not in its place.
+    ///
+    /// # Errors
+    /// As [`PendingFile::create`].
+    pub fn write(target: &Path, bytes: &[u8]) -> io::Result<Self> {
+        let (pending, mut file) = Self::create(target)?;
+        file.write_all(bytes)?;
+        pending.finish(&file)?;
+        Ok(pending)
+    }
+
     /// Gives the finished file its name. The permissions of a file that it replaces are kept.
-    pub(crate) fn commit(mut self, file: File) -> io::Result<()> {
-        if let Ok(replaced) = fs::metadata(&self.target) {
-            file.set_permissions(replaced.permissions())?;
-        }
-        file.sync_all()?;
+    ///
+    /// # Errors
+    /// What the system says; what was in the place before is still there.
+    pub fn commit(self, file: File) -> io::Result<()> {
+        self.finish(&file)?;
         drop(file);
+        self.publish()
+    }
+
+    /// Gives a file of [`PendingFile::write`] its name.
+    ///
+    /// # Errors
+    /// As [`PendingFile::commit`].
+    pub fn publish(mut self) -> io::Result<()> {
         fs::rename(&self.temporary, &self.target)?;
         self.is_committed = true;
         sync_folder(folder_of(&self.target))
+    }
+
+    fn finish(&self, file: &File) -> io::Result<()> {
+        if let Ok(replaced) = fs::metadata(&self.target) {
+            file.set_permissions(replaced.permissions())?;
+        }
+        file.sync_all()
     }
 }
 
@@ -70,15 +98,19 @@ impl Drop for PendingFile {
     }
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// The folder of a path: `.` for a name alone.
+pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     }
 }
 
-/// Makes the rename durable; only Unix opens folders like files.
-fn sync_folder(folder: &Path) -> io::Result<()> {
+/// Makes the names in a folder durable; only Unix opens folders like files.
+///
+/// # Errors
+/// What the system says.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) {
         File::open(folder)?.sync_all()?;
     }
