@@ -90,6 +90,22 @@ fn figure(loss: &Tensor<1>) -> f64 {
     loss.clone().into_data().iter::<f32>().next().map_or(f64::NAN, f64::from)
 }
 
+/// How far the mean colour of a batch is from that of its small crops, in the channel in which it is furthest: what bicubic
+/// enlargement would keep.
+fn color_difference(sr: &Tensor<4>, crops: &Crops) -> f64 {
+    let means = |values: &[f32]| {
+        let mut sums = [0.0_f64; 3];
+        let pixels = values.len() / crops.samples / 3;
+        for (plane, values) in values.chunks_exact(pixels).enumerate() {
+            sums[plane % 3] += values.iter().map(|value| f64::from(*value)).sum::<f64>();
+        }
+        sums.map(|sum| sum / (pixels * crops.samples) as f64)
+    };
+    let sr = sr.clone().into_data().iter::<f32>().collect::<Vec<f32>>();
+    let pairs = means(&sr).into_iter().zip(means(&crops.lr));
+    pairs.map(|(sr, lr)| (sr - lr).abs()).fold(0.0, f64::max)
+}
+
 /// The gradient of the first stage's loss: that of pixels alone.
 pub fn pixel_gradient(
     generator: &Generator,
@@ -141,6 +157,7 @@ impl Adversaries<'_> {
         let (loss, weight) = losses.adversarial;
         terms.push(("loss_adversarial", loss.of_generator(real, fake).mul_scalar(weight)));
         figures.extend(terms.iter().map(|(name, term)| (*name, figure(term))));
+        figures.push(("color_difference", color_difference(&sr, crops)));
         let total = terms.into_iter().map(|(_, term)| term).reduce(|sum, term| sum + term);
         let made = sr.detach();
         let gradients = total.map(|total| leaves.gradients(&total.backward())).unwrap_or_default();
