@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use crate::adam::Adam;
 use crate::error::TrainError;
-use crate::networks::{Networks, settings, trained};
+use crate::networks::{Gan, Networks, settings, trained};
 use crate::step::Trained;
 
 /// Names of a checkpoint's files.
@@ -95,16 +95,20 @@ impl State {
     /// The state of a checkpoint.
     pub(crate) fn resume(recipe: &Recipe, networks: &Networks, found: &Found) -> Result<Self, TrainError> {
         refuse_other_recipe(recipe, found)?;
-        let first = Self::first(recipe, networks)?;
-        let generator =
-            network(found, (GENERATOR, OF_GENERATOR), &first.generator, &recipe.optimizer.generator)?;
-        let average =
-            first.average.as_ref().map(|average| parameters(found, AVERAGE, average)).transpose()?;
-        let discriminator = match (&first.discriminator, &recipe.optimizer.discriminator) {
-            (Some((first, statistics)), Some(optimizer)) => Some((
-                network(found, (DISCRIMINATOR, OF_DISCRIMINATOR), first, optimizer)?,
-                parameters(found, STATISTICS, statistics)?,
-            )),
+        let tensors = networks.generator.tensors();
+        let generator = network(found, (GENERATOR, OF_GENERATOR), &tensors, &recipe.optimizer.generator)?;
+        let average = recipe.average.as_ref().map(|_| parameters(found, AVERAGE, &tensors)).transpose()?;
+        let discriminator = match (&networks.gan, &recipe.optimizer.discriminator) {
+            (Some(Gan { discriminator, .. }), Some(optimizer)) => {
+                let names = (DISCRIMINATOR, OF_DISCRIMINATOR);
+                let trained = network(found, names, &discriminator.tensors(), optimizer)?;
+                let statistics: Vec<_> = discriminator
+                    .statistics()
+                    .iter()
+                    .map(|statistic| (statistic.name.clone(), statistic.shape.clone()))
+                    .collect();
+                Some((trained, parameters(found, STATISTICS, &statistics)?))
+            }
             _ => None,
         };
         Ok(Self { step: found.step, generator, average, discriminator })
@@ -133,21 +137,19 @@ fn refuse_other_recipe(recipe: &Recipe, found: &Found) -> Result<(), TrainError>
     Err(TrainError::OtherRecipe { path: found.path.clone(), keys: differences.join(", ") })
 }
 
-/// Parameters of the names and shapes of others.
-fn parameters(found: &Found, file: &str, like: &Parameters) -> Result<Parameters, TrainError> {
-    let tensors: Vec<(String, Vec<usize>)> =
-        like.iter().map(|parameter| (parameter.name.clone(), parameter.shape.clone())).collect();
-    Parameters::from_weights(&tensors, &found.tensors(file)?)
+/// Tensors of a file, which must have these names and shapes.
+fn parameters(found: &Found, file: &str, tensors: &[(String, Vec<usize>)]) -> Result<Parameters, TrainError> {
+    Parameters::from_weights(tensors, &found.tensors(file)?)
         .map_err(|source| incomplete(found, file, source.to_string()))
 }
 
 fn network(
     found: &Found,
     (weights, moments): (&str, &str),
-    like: &Trained,
+    tensors: &[(String, Vec<usize>)],
     optimizer: &Optimizer,
 ) -> Result<Trained, TrainError> {
-    let parameters = parameters(found, weights, &like.parameters)?;
+    let parameters = parameters(found, weights, tensors)?;
     let stored = found.tensors(moments)?;
     let vector = |name: String| {
         let tensor =
