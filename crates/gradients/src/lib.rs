@@ -10,6 +10,7 @@
 //! order.
 
 mod batch_norm;
+mod bilinear;
 mod buffer;
 mod conv3x3;
 mod conv4x4;
@@ -19,6 +20,7 @@ mod max_pool;
 mod transformed;
 
 pub use batch_norm::{BatchNorm, BatchNormGradients, BatchStatistics};
+pub use bilinear::{enlarge_bilinear, enlarge_bilinear_gradient};
 pub use buffer::release_buffers;
 pub use conv3x3::{Conv3x3, Conv3x3Gradients};
 pub use conv4x4::Conv4x4;

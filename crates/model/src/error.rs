@@ -37,6 +37,12 @@ pub enum ModelError {
         /// Pixels of a side.
         found: usize,
     },
+    /// A U-Net for a crop that cannot be halved three times.
+    #[error("a U-Net discriminator for {found} px: expected a multiple of 8")]
+    UnetSize {
+        /// Pixels of a side.
+        found: usize,
+    },
     /// No layer of a feature network has this name.
     #[error("layer `{name}` of {network}: expected one of {known}")]
     Layer {
@@ -58,7 +64,7 @@ impl Classify for ModelError {
             Self::Weights(source) => source.kind(),
             Self::Missing { .. } | Self::Shape { .. } => Kind::Malformed,
             Self::Family { .. } => Kind::Unsupported,
-            Self::DiscriminatorSize { .. } | Self::Layer { .. } => Kind::Argument,
+            Self::DiscriminatorSize { .. } | Self::UnetSize { .. } | Self::Layer { .. } => Kind::Argument,
         }
     }
 }

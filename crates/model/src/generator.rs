@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use esrgan_weights::{Family, ModelSpec};
 
 use crate::error::ModelError;
-use crate::initial::Initial;
+use crate::initial::{Initial, drawn};
 use crate::layers::Map;
 use crate::parameters::{Leaves, Parameters};
 
@@ -47,22 +47,11 @@ impl Generator {
 
     /// Parameters before training: normal and small in dense blocks, their biases zero; PyTorch's elsewhere.
     pub fn initial(&self, seed: u64) -> Parameters {
-        let mut parameters = Parameters::new();
-        let mut fan_in = 0;
-        for (index, (name, shape)) in self.tensors().into_iter().enumerate() {
-            let (is_dense, is_weight) = (name.contains(".rdb"), shape.len() > 1);
-            if is_weight {
-                fan_in = shape[1..].iter().product();
-            }
-            let initial = match (is_dense, is_weight) {
-                (true, true) => Initial::ScaledKaiming { fan_in, scale: DENSE_INITIAL_SCALE },
-                (true, false) => Initial::Constant(0.0),
-                (false, _) => Initial::Uniform { fan_in },
-            };
-            let count = shape.iter().product();
-            parameters.push(name, shape, initial.draw(seed, index, count));
-        }
-        parameters
+        drawn(self.tensors(), seed, |name, is_weight, fan_in| match (name.contains(".rdb"), is_weight) {
+            (true, true) => Initial::ScaledKaiming { fan_in, scale: DENSE_INITIAL_SCALE },
+            (true, false) => Initial::Constant(0.0),
+            (false, _) => Initial::Uniform { fan_in },
+        })
     }
 
     /// Enlarges a batch.

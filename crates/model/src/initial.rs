@@ -2,6 +2,8 @@
 
 use esrgan_random::{Purpose, RandomStream, SampleKey};
 
+use crate::parameters::Parameters;
+
 /// Streams of initial values.
 const INITIAL: Purpose = Purpose(0x696E_0000);
 
@@ -20,6 +22,8 @@ pub(crate) enum Initial {
         /// Inputs of an output.
         fan_in: usize,
     },
+    /// A direction: normal values, divided by their length.
+    Direction,
     /// All the same.
     Constant(f32),
 }
@@ -37,9 +41,35 @@ impl Initial {
                 let bound = 1.0 / (fan_in as f64).sqrt();
                 (0..count).map(|_| random.uniform(-bound, bound) as f32).collect()
             }
+            Self::Direction => {
+                let values: Vec<f64> = (0..count).map(|_| random.normal()).collect();
+                let length = values.iter().map(|value| value * value).sum::<f64>().sqrt();
+                values.into_iter().map(|value| (value / length) as f32).collect()
+            }
             Self::Constant(value) => vec![value; count],
         }
     }
+}
+
+/// The parameters of these names and shapes; `kind` says how one is drawn by its name, whether it has more than one dimension, and
+/// the inputs of an output of the last that had.
+pub(crate) fn drawn(
+    tensors: Vec<(String, Vec<usize>)>,
+    seed: u64,
+    kind: impl Fn(&str, bool, usize) -> Initial,
+) -> Parameters {
+    let mut parameters = Parameters::new();
+    let mut fan_in = 0;
+    for (index, (name, shape)) in tensors.into_iter().enumerate() {
+        let is_weight = shape.len() > 1;
+        if is_weight {
+            fan_in = shape[1..].iter().product();
+        }
+        let count = shape.iter().product();
+        let values = kind(&name, is_weight, fan_in).draw(seed, index, count);
+        parameters.push(name, shape, values);
+    }
+    parameters
 }
 
 #[cfg(test)]

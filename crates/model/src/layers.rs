@@ -3,12 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::backend::flex::FlexTensor;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, activation};
 use esrgan_gradients::{
-    BatchNorm, BatchStatistics, Conv3x3, Conv4x4, DenseBlock, FeatureMap, Isa, max_pool, max_pool_gradient,
+    BatchNorm, BatchStatistics, Conv3x3, Conv4x4, DenseBlock, FeatureMap, Isa, enlarge_bilinear,
+    enlarge_bilinear_gradient, max_pool, max_pool_gradient,
 };
 
 use crate::operation::{Operation, apply, flat, of_map, values};
+use crate::parameters::device;
 
 /// A batch of feature maps in the graph: a flat tensor in the layout of [`FeatureMap`], and its shape.
 #[derive(Clone, Debug)]
@@ -60,6 +62,13 @@ impl Map {
         Self { values, shape: [samples, outputs, height * factor, width * factor] }
     }
 
+    /// The 3x3 convolution without biases.
+    #[must_use]
+    pub fn conv3x3_without_biases(self, weights: Tensor<1>, outputs: usize, slope: Option<f32>) -> Self {
+        let none = Tensor::zeros([outputs], &device());
+        self.conv3x3(weights, none, 1, slope)
+    }
+
     /// The 4x4 convolution of stride two, without biases.
     #[must_use]
     pub fn conv4x4(self, weights: Tensor<1>, outputs: usize) -> Self {
@@ -90,7 +99,21 @@ impl Map {
     /// Values below zero become zero.
     #[must_use]
     pub fn relu(self) -> Self {
-        Self { values: burn::tensor::activation::relu(self.values), shape: self.shape }
+        Self { values: activation::relu(self.values), shape: self.shape }
+    }
+
+    /// Values below zero are multiplied by the slope.
+    #[must_use]
+    pub fn leaky_relu(self, slope: f32) -> Self {
+        Self { values: activation::leaky_relu(self.values, f64::from(slope)), shape: self.shape }
+    }
+
+    /// A map of twice the height and width by linear interpolation.
+    #[must_use]
+    pub fn enlarged_bilinear(self) -> Self {
+        let [samples, channels, height, width] = self.shape;
+        let values = apply(Bilinear { input: self.shape }, [self.values]);
+        Self { values, shape: [samples, channels, 2 * height, 2 * width] }
     }
 
     /// The largest of each square of 2x2 pixels.
@@ -381,5 +404,23 @@ impl Operation<1> for Pool {
         let [samples, channels, height, width] = self.input;
         let gradient = map(gradient, [samples, channels, height / 2, width / 2]);
         [Some(of_map(max_pool_gradient(&map(input, self.input), &gradient)))]
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Bilinear {
+    input: [usize; 4],
+}
+
+impl Operation<1> for Bilinear {
+    type State = ();
+
+    fn forward(&self, [input]: [FlexTensor; 1], _: [bool; 1]) -> (FlexTensor, ()) {
+        (of_map(enlarge_bilinear(&map(&input, self.input))), ())
+    }
+
+    fn backward(&self, (): &(), gradient: &FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let [samples, channels, height, width] = self.input;
+        [Some(of_map(enlarge_bilinear_gradient(&map(gradient, [samples, channels, 2 * height, 2 * width]))))]
     }
 }

@@ -14,8 +14,9 @@ mod initial;
 mod layers;
 mod operation;
 mod parameters;
+mod spectral_norm;
 
-pub use discriminator::VggDiscriminator;
+pub use discriminator::{Discriminator, UnetDiscriminator, VggDiscriminator};
 pub use error::ModelError;
 pub use features::{FeatureNetwork, Features};
 pub use generator::Generator;

@@ -64,6 +64,16 @@ impl Parameters {
         Ok(parameters)
     }
 
+    /// Takes the values of those tensors that a file has in the same shape.
+    pub fn take_from(&mut self, weights: &WeightMap) {
+        for parameter in &mut self.list {
+            let stored = weights.get(&parameter.name).filter(|tensor| tensor.shape == parameter.shape);
+            if let Some(tensor) = stored {
+                parameter.values = Arc::new(tensor.to_f32());
+            }
+        }
+    }
+
     /// The tensors as a file holds them.
     ///
     /// # Errors
@@ -133,6 +143,15 @@ impl Leaves<'_> {
     pub fn get(&self, name: &str) -> Tensor<1> {
         let place = self.parameters.places.get(name);
         self.tensors[*place.unwrap_or_else(|| unreachable!("`{name}` is no parameter"))].clone()
+    }
+
+    /// The values of a tensor by its name.
+    ///
+    /// # Panics
+    /// As [`Leaves::get`].
+    pub(crate) fn values(&self, name: &str) -> &[f32] {
+        let parameter = self.parameters.get(name);
+        &parameter.unwrap_or_else(|| unreachable!("`{name}` is no parameter")).values
     }
 
     /// Weights and biases of a convolution by its name.

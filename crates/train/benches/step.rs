@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use esrgan_model::{FeatureNetwork, Features, Generator, VggDiscriminator};
+use esrgan_model::{Discriminator, FeatureNetwork, Features, Generator, VggDiscriminator};
 use esrgan_train::{
     Adam, AdamSettings, AdversarialLoss, Adversaries, Crops, FeatureLoss, GanLosses, PerceptualLoss,
     PixelLoss, Trained, pixel_gradient,
@@ -79,7 +79,7 @@ fn peak_bytes() -> Option<u64> {
 
 fn main() {
     let generator = generator();
-    let discriminator = VggDiscriminator::new(64, 128).expect("a size that there is");
+    let discriminator = Discriminator::Vgg(VggDiscriminator::new(64, 128).expect("a size that there is"));
     let trained = |parameters: esrgan_model::Parameters| Trained {
         optimizer: Adam::new(AdamSettings { betas: (0.9, 0.99), ..AdamSettings::default() }, &parameters),
         parameters,
@@ -87,7 +87,7 @@ fn main() {
     };
     let (mut of_generator, mut of_discriminator) =
         (trained(generator.initial(1)), trained(discriminator.initial(2)));
-    let mut running = discriminator.statistics();
+    let mut running = discriminator.statistics(0);
     let crops = Crops {
         lr: values(4 * 3 * 32 * 32),
         hr: values(4 * 3 * 128 * 128),

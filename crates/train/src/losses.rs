@@ -88,13 +88,22 @@ pub enum AdversarialLoss {
 }
 
 impl AdversarialLoss {
-    /// The generator's loss from the logits of both; those of true pictures get no gradient.
+    /// Whether the generator's loss compares made pictures with true ones.
+    pub fn is_relative(self) -> bool {
+        self == Self::Relativistic
+    }
+
+    /// The generator's loss from the logits of both; those of true pictures get no gradient, and are needed only where
+    /// [`AdversarialLoss::is_relative`].
     ///
     /// Relativistic: `1/2 (bce(real - mean(fake), 0) + bce(fake - mean(real), 1))`, through both of which the gradient flows.
-    pub fn of_generator(self, real: Tensor<2>, fake: Tensor<2>) -> Tensor<1> {
+    ///
+    /// # Panics
+    /// Where logits of true pictures are needed and missing.
+    pub fn of_generator(self, real: Option<Tensor<2>>, fake: Tensor<2>) -> Tensor<1> {
         match self {
             Self::Relativistic => {
-                let real = real.detach();
+                let real = real.expect("logits of true pictures").detach();
                 let first = bce(real.clone() - average(fake.clone()), false);
                 let second = bce(fake - average(real), true);
                 (first + second).mul_scalar(0.5)

@@ -1,11 +1,11 @@
 //! The networks of a run, as its recipe describes them.
 
-use std::path::Path;
-
-use esrgan_model::{FeatureNetwork, Features, Generator, Parameters, VggDiscriminator};
+use esrgan_model::{
+    Discriminator, FeatureNetwork, Features, Generator, Parameters, UnetDiscriminator, VggDiscriminator,
+};
 use esrgan_recipe::{
-    AdversarialKind, Discriminator, DiscriminatorKind, FeatureCriterion, Optimizer, OptimizerKind,
-    Perceptual, PerceptualNetwork, PixelKind, Precision, Recipe, Stage,
+    AdversarialKind, Discriminator as DiscriminatorSettings, DiscriminatorKind, FeatureCriterion, Optimizer,
+    OptimizerKind, Perceptual, PerceptualNetwork, PixelKind, Precision, Recipe, Stage,
 };
 use esrgan_weights::{Activation, Family, Limits, LoadOptions, ModelSpec, SpecParts, load, load_tensors};
 
@@ -25,7 +25,7 @@ pub(crate) struct Networks {
 /// What the second stage has beside the generator.
 #[derive(Clone, Debug)]
 pub(crate) struct Gan {
-    pub(crate) discriminator: VggDiscriminator,
+    pub(crate) discriminator: Discriminator,
     pub(crate) losses: GanLosses,
 }
 
@@ -36,8 +36,8 @@ impl Networks {
         let generator = Generator::new(spec(recipe)?)?;
         let pixel = (pixel_loss(recipe.losses.pixel.kind), recipe.losses.pixel.weight as f32);
         let gan = match (recipe.stage, &recipe.discriminator, &recipe.losses.adversarial) {
-            (Stage::Gan, Some(discriminator), Some(adversarial)) => Some(Gan {
-                discriminator: vgg_discriminator(discriminator, recipe.data.crop_px)?,
+            (Stage::Gan, Some(settings), Some(adversarial)) => Some(Gan {
+                discriminator: discriminator(settings, recipe.data.crop_px)?,
                 losses: GanLosses {
                     perceptual: recipe.losses.perceptual.as_ref().map(perceptual_loss).transpose()?,
                     adversarial: (adversarial_loss(adversarial.kind), adversarial.weight as f32),
@@ -60,18 +60,22 @@ impl Networks {
             .map_err(|source| TrainError::start(start, source))
     }
 
-    /// The discriminator before its first step.
+    /// The discriminator before its first step, and what its passes move.
     pub(crate) fn first_discriminator(
         &self,
         recipe: &Recipe,
     ) -> Result<Option<(Parameters, Parameters)>, TrainError> {
-        let Some(gan) = &self.gan else { return Ok(None) };
-        let start = recipe.discriminator.as_ref().and_then(|discriminator| discriminator.start.as_deref());
-        let parameters = match start {
-            None => gan.discriminator.initial(recipe.seed),
-            Some(start) => read_parameters(start, &gan.discriminator.tensors())?,
-        };
-        Ok(Some((parameters, gan.discriminator.statistics())))
+        let Some(Gan { discriminator, .. }) = &self.gan else { return Ok(None) };
+        let mut statistics = discriminator.statistics(recipe.seed);
+        let start = recipe.discriminator.as_ref().and_then(|settings| settings.start.as_deref());
+        let Some(start) = start else { return Ok(Some((discriminator.initial(recipe.seed), statistics))) };
+        let stored = load_tensors(start, &Limits::default())
+            .map_err(|source| TrainError::start(start, source.into()))?;
+        let parameters = Parameters::from_weights(&discriminator.tensors(), &stored)
+            .map_err(|source| TrainError::start(start, source))?;
+        // PyTorch's files hold statistics beside the weights, our own apart.
+        statistics.take_from(&stored);
+        Ok(Some((parameters, statistics)))
     }
 }
 
@@ -86,12 +90,6 @@ fn refuse_unbuilt(recipe: &Recipe) -> Result<(), TrainError> {
         return Err(refusal("data.sharpen", "true", "false"));
     }
     Ok(())
-}
-
-fn read_parameters(path: &Path, tensors: &[(String, Vec<usize>)]) -> Result<Parameters, TrainError> {
-    let weights =
-        load_tensors(path, &Limits::default()).map_err(|source| TrainError::start(path, source.into()))?;
-    Parameters::from_weights(tensors, &weights).map_err(|source| TrainError::start(path, source))
 }
 
 fn spec(recipe: &Recipe) -> Result<ModelSpec, TrainError> {
@@ -153,15 +151,11 @@ fn adversarial_loss(kind: AdversarialKind) -> AdversarialLoss {
     }
 }
 
-fn vgg_discriminator(discriminator: &Discriminator, crop_px: usize) -> Result<VggDiscriminator, TrainError> {
-    match discriminator.kind {
-        DiscriminatorKind::Vgg => Ok(VggDiscriminator::new(discriminator.features, crop_px)?),
-        kind @ DiscriminatorKind::Unet => Err(TrainError::Unsupported {
-            key: "discriminator.kind",
-            found: format!("{kind:?}").to_lowercase(),
-            expected: "vgg",
-        }),
-    }
+fn discriminator(settings: &DiscriminatorSettings, crop_px: usize) -> Result<Discriminator, TrainError> {
+    Ok(match settings.kind {
+        DiscriminatorKind::Vgg => Discriminator::Vgg(VggDiscriminator::new(settings.features, crop_px)?),
+        DiscriminatorKind::Unet => Discriminator::Unet(UnetDiscriminator::new(settings.features, crop_px)?),
+    })
 }
 
 fn perceptual_loss(perceptual: &Perceptual) -> Result<(PerceptualLoss, f32), TrainError> {

@@ -103,7 +103,7 @@ impl State {
                 let names = (DISCRIMINATOR, OF_DISCRIMINATOR);
                 let trained = network(found, names, &discriminator.tensors(), optimizer)?;
                 let statistics: Vec<_> = discriminator
-                    .statistics()
+                    .statistics(recipe.seed)
                     .iter()
                     .map(|statistic| (statistic.name.clone(), statistic.shape.clone()))
                     .collect();

@@ -1,7 +1,7 @@
 //! One training step: of the generator alone, or of generator and discriminator in turn.
 
 use burn::tensor::{Tensor, TensorData};
-use esrgan_model::{Generator, Parameters, VggDiscriminator, device};
+use esrgan_model::{Discriminator, Generator, Parameters, device};
 
 use crate::adam::Adam;
 use crate::losses::{AdversarialLoss, PerceptualLoss, PixelLoss};
@@ -127,7 +127,7 @@ pub struct Adversaries<'a> {
     /// The generator.
     pub generator: &'a Generator,
     /// The discriminator.
-    pub discriminator: &'a VggDiscriminator,
+    pub discriminator: &'a Discriminator,
 }
 
 impl Adversaries<'_> {
@@ -152,9 +152,10 @@ impl Adversaries<'_> {
             let network = loss.features.leaves();
             terms.push(("loss_perceptual", loss.of(&network, sr.clone(), crops.hr()).mul_scalar(*weight)));
         }
-        let real = self.discriminator.forward(&judge, running, crops.hr()).detach();
-        let fake = self.discriminator.forward(&judge, running, sr.clone());
         let (loss, weight) = losses.adversarial;
+        let real =
+            loss.is_relative().then(|| self.discriminator.forward(&judge, running, crops.hr()).detach());
+        let fake = self.discriminator.forward(&judge, running, sr.clone());
         terms.push(("loss_adversarial", loss.of_generator(real, fake).mul_scalar(weight)));
         figures.extend(terms.iter().map(|(name, term)| (*name, figure(term))));
         figures.push(("color_difference", color_difference(&sr, crops)));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use esrgan_model::{FeatureNetwork, Features, Generator, Parameters, VggDiscriminator};
+use esrgan_model::{Discriminator, FeatureNetwork, Features, Generator, Parameters, VggDiscriminator};
 use esrgan_testkit::{Array, read_npz};
 use esrgan_train::{
     Adam, AdamSettings, AdversarialLoss, Adversaries, Crops, FeatureLoss, Figures, GanLosses, PerceptualLoss,
@@ -147,11 +147,12 @@ fn perceptual() -> PerceptualLoss {
 #[test]
 fn ten_steps_of_the_second_stage_are_those_of_pytorch() {
     let golden = golden();
-    let (generator, discriminator) = (generator(), VggDiscriminator::new(8, 128).unwrap());
+    let (generator, discriminator) =
+        (generator(), Discriminator::Vgg(VggDiscriminator::new(8, 128).unwrap()));
     let networks = Adversaries { generator: &generator, discriminator: &discriminator };
     let mut of_generator = trained(filled(generator.tensors(), 0));
     let mut of_discriminator = trained(filled(discriminator.tensors(), 2000));
-    let mut running = discriminator.statistics();
+    let mut running = discriminator.statistics(0);
     let adversarial = AdversarialLoss::Relativistic;
     let losses = GanLosses {
         perceptual: Some((perceptual(), 1.0)),
