@@ -209,7 +209,10 @@ def main():
     np.savez_compressed(path, **arrays)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     versions = f"torch {torch.__version__}, numpy {np.__version__}"
-    (HERE / "MANIFEST").write_text(f"made with {versions}; no seed: weights and batches come from formulas\n{digest}  training.npz\n")
+    manifest = HERE / "MANIFEST"
+    others = [line for line in manifest.read_text().splitlines()[1:] if not line.endswith("training.npz")]
+    first = f"made with {versions}; training.npz without a seed, from formulas; unet.npz with its script's"
+    manifest.write_text("\n".join([first, f"{digest}  training.npz", *others]) + "\n")
     np.set_printoptions(linewidth=160, precision=6)
     print(arrays["psnr_rows"], arrays["gan_rows"], sep="\n")
 

@@ -222,11 +222,11 @@ impl Operation<3> for Convolution3x3 {
     fn forward(
         &self,
         [input, weights, biases]: [FlexTensor; 3],
-        is_trained: [bool; 3],
+        is_tracked: [bool; 3],
     ) -> (FlexTensor, ConvolutionState) {
         let output = of_map(self.layer(&weights, &biases).forward(isa(), &map(&input, self.input)));
         let kept = self.slope.map(|_| output.clone());
-        let input = (is_trained[1] || is_trained[2]).then_some(input);
+        let input = (is_tracked[1] || is_tracked[2]).then_some(input);
         (output, ConvolutionState { weights, biases, input, output: kept })
     }
 

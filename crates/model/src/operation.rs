@@ -19,9 +19,9 @@ pub(crate) trait Operation<const N: usize>: Clone + Debug + Send + 'static {
     /// What the backward pass needs.
     type State: Clone + Debug + Send + 'static;
 
-    /// The output, and what the backward pass needs. `is_trained` tells which inputs are parameters that are trained: where
-    /// none is, the input need not be kept for them.
-    fn forward(&self, inputs: [FlexTensor; N], is_trained: [bool; N]) -> (FlexTensor, Self::State);
+    /// The output, and what the backward pass needs. `is_tracked` tells through which inputs a gradient flows: what only the
+    /// gradients of others need is not kept.
+    fn forward(&self, inputs: [FlexTensor; N], is_tracked: [bool; N]) -> (FlexTensor, Self::State);
 
     /// The gradient of each input that wants one.
     fn backward(
@@ -56,10 +56,10 @@ impl<O: Operation<N>, const N: usize> Backward<Flex, N> for Step<O> {
 /// # Panics
 /// Where a tensor lies on another device, or is without autodiff: the networks put them there.
 pub(crate) fn apply<O: Operation<N>, const N: usize>(operation: O, inputs: [Tensor<1>; N]) -> Tensor<1> {
-    let is_trained = inputs.each_ref().map(Tensor::is_require_grad);
     let inputs = inputs.map(|tensor| {
         tensor.try_into_primitive::<Autodiff<Flex>>().expect("tensors of the CPU with autodiff")
     });
+    let is_tracked = inputs.each_ref().map(|tensor| tensor.is_tracked());
     let mut primitives = Vec::with_capacity(N);
     let guards = inputs.map(|tensor| {
         let (primitive, guard) = tensor.into_parts();
@@ -71,7 +71,7 @@ pub(crate) fn apply<O: Operation<N>, const N: usize>(operation: O, inputs: [Tens
     let step = Step(operation.clone()).prepare::<NoCheckpointing>(guards).compute_bound();
     let output = match step.stateful() {
         OpsKind::Tracked(prepared) => {
-            let (output, state) = operation.forward(primitives, is_trained);
+            let (output, state) = operation.forward(primitives, is_tracked);
             prepared.finish(state, output)
         }
         OpsKind::UnTracked(prepared) => prepared.finish(operation.forward(primitives, [false; N]).0),

@@ -1,3 +1,4 @@
 //! Training against PyTorch.
 
 mod goldens;
+mod unet;
