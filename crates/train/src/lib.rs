@@ -11,6 +11,7 @@ mod networks;
 mod run;
 mod state;
 mod step;
+mod stepping;
 
 pub use adam::{Adam, AdamSettings};
 pub use error::TrainError;
