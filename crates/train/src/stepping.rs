@@ -19,6 +19,7 @@ pub(crate) struct Stepping<'r> {
     recipe: &'r Recipe,
     pub(crate) networks: Networks,
     pub(crate) state: State,
+    dataset: Arc<Dataset>,
     batches: Batches,
 }
 
@@ -30,7 +31,12 @@ impl<'r> Stepping<'r> {
     pub(crate) fn begin(recipe: &'r Recipe, networks: Networks, state: State) -> Result<Self, TrainError> {
         let dataset = Arc::new(Dataset::open(&dataset_options(recipe))?);
         let batches = dataset.batches(state.step * recipe.data.accumulation as u64)?;
-        Ok(Self { recipe, networks, state, batches })
+        Ok(Self { recipe, networks, state, dataset, batches })
+    }
+
+    /// Bytes of decoded pictures that are kept at present.
+    pub(crate) fn cached_bytes(&self) -> u64 {
+        self.dataset.cached_bytes()
     }
 
     /// One step of all that is trained.
@@ -152,7 +158,7 @@ fn crops(batch: &Batch) -> Crops {
 }
 
 /// The data set of a recipe.
-fn dataset_options(recipe: &Recipe) -> DatasetOptions {
+pub(crate) fn dataset_options(recipe: &Recipe) -> DatasetOptions {
     let data = &recipe.data;
     let lr = match (&data.lr, data.degradation) {
         (Some(folder), _) => LrSource::Paired(folder.clone()),
