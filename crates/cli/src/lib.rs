@@ -1,7 +1,8 @@
 //! The command line: flags in, the facade's calls, lines and exit codes out.
 //!
 //! What lives here: flags, printing, progress. What does not: anything that the facade could do for a server as well.
-//! stdout is data, stderr is talk. Exit codes: 0 all done; 1 some inputs failed, the rest done; 2 nothing started.
+//! stdout is data, stderr is talk. Exit codes: 0 all done; 1 some inputs failed, the rest done, or a training
+//! stopped on its way; 2 nothing started.
 
 mod commands;
 mod flags;
@@ -20,6 +21,8 @@ enum Outcome {
     Done,
     /// Some inputs failed; each has been named.
     SomeFailed,
+    /// Nothing can start; the reasons have been named.
+    NothingStarted,
     /// The user asked to stop.
     Interrupted,
 }
@@ -31,6 +34,7 @@ pub fn main() -> ExitCode {
         Command::Downscale(flags) => commands::downscale::run(&flags),
         Command::Eval(flags) => commands::eval::run(&flags),
         Command::Degrade(flags) => commands::degrade::run(&flags),
+        Command::Check(flags) => commands::check::run(&flags),
         Command::Train(flags) => commands::train::run(&flags),
         Command::Inspect(flags) => commands::models::inspect(&flags),
         Command::Convert(flags) => commands::models::convert(&flags),
@@ -42,6 +46,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::SomeFailed) => ExitCode::from(1),
+        Ok(Outcome::NothingStarted) => ExitCode::from(2),
         // As shells report a process that SIGINT ended.
         Ok(Outcome::Interrupted) => ExitCode::from(130),
         Err(error) => {

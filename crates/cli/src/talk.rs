@@ -1,5 +1,6 @@
 //! What goes to stderr: errors, notices, progress.
 
+use std::error::Error;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,14 +15,19 @@ pub(crate) fn error(error: &anyhow::Error) {
 
 /// An error with those of its causes that say something new, on one line.
 pub(crate) fn chain(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain() {
-        let cause = cause.to_string();
-        if text.is_empty() {
-            text = cause;
-        } else if !text.contains(&cause) {
+    causes(error.as_ref())
+}
+
+/// As [`chain`].
+pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.contains(&cause) {
             text = format!("{text}: {cause}");
         }
+        source = error.source();
     }
     text
 }
@@ -109,5 +115,34 @@ impl Progress {
     /// Takes the bar away.
     pub(crate) fn clear(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// A bar for things that are counted; nothing at all where stderr is no terminal.
+pub(crate) struct Count(ProgressBar);
+
+impl Count {
+    /// A bar that does not know yet how many there will be.
+    pub(crate) fn new() -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+        bar.enable_steady_tick(Duration::from_millis(250));
+        Self(bar)
+    }
+
+    /// Says what is counted, and how far it is.
+    pub(crate) fn set(&self, what: &'static str, done: u64, total: u64) {
+        self.0.set_message(what);
+        self.0.set_length(total);
+        self.0.set_position(done);
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn clear(&self) {
+        self.0.finish_and_clear();
     }
 }

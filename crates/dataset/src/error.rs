@@ -146,6 +146,23 @@ impl DatasetError {
     pub(crate) fn folder(path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Folder { path: path.to_owned(), source }
     }
+
+    /// The file or folder that it is about, where it is about one: of a pair, the picture that is at fault.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Image(source) => Some(source.path()),
+            Self::Folder { path, .. } | Self::NoPictures { path } | Self::TooSmall { path, .. } => Some(path),
+            Self::NoPartner { hr, .. } => Some(hr),
+            Self::PairSize { lr, .. } | Self::SharedPartner { lr, .. } => Some(lr),
+            Self::Degrade(_)
+            | Self::NoFolders
+            | Self::OutOfRange { .. }
+            | Self::CropNotMultiple { .. }
+            | Self::BatchTooLarge { .. }
+            | Self::Thread { .. }
+            | Self::Panicked { .. } => None,
+        }
+    }
 }
 
 impl Classify for DatasetError {

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::DatasetError;
-use crate::listing::{Pair, list_pairs, list_pictures};
-use crate::options::{DatasetOptions, Measured};
+use crate::listing::{Pair, list_pairs};
+use crate::options::{DatasetOptions, LrSource, Measured};
 use crate::parallel::mapped;
 use crate::stored::StoredPicture;
 
@@ -22,6 +22,15 @@ pub struct Duplicate {
     pub of: PathBuf,
 }
 
+/// Pictures that a training is measured by.
+#[derive(Clone, Copy, Debug)]
+pub struct ValidationFolders<'p> {
+    /// Their folder.
+    pub hr: &'p Path,
+    /// The folder of their low-resolution partners; none: made of them.
+    pub lr: Option<&'p Path>,
+}
+
 /// What was found.
 #[derive(Debug, Default)]
 pub struct Inspection {
@@ -29,6 +38,8 @@ pub struct Inspection {
     pub pictures: usize,
     /// Pixels of those that could be decoded.
     pub pixels: u64,
+    /// Bytes of all training pictures, partners included, as they are kept in memory.
+    pub decoded_bytes: u64,
     /// Pictures for validation.
     pub validation_pictures: usize,
     /// Everything that would stop a training or a validation, in the files' order; partners first.
@@ -47,6 +58,7 @@ impl Inspection {
 
     fn note_training<'p>(&mut self, hr: &'p Path, finding: Finding, first_of: &mut HashMap<u64, &'p Path>) {
         self.pixels += finding.pixels;
+        self.decoded_bytes += finding.decoded_bytes;
         self.problems.extend(finding.problems);
         match finding.hash.map(|hash| first_of.entry(hash)) {
             Some(Entry::Occupied(first)) => {
@@ -72,6 +84,7 @@ impl Inspection {
 #[derive(Default)]
 struct Finding {
     pixels: u64,
+    decoded_bytes: u64,
     hash: Option<u64>,
     problems: Vec<DatasetError>,
 }
@@ -82,27 +95,30 @@ struct Finding {
 /// found, crops and turned copies are not. `progress` is given the number of finished pictures and of all, from several threads,
 /// so that numbers may come out of order.
 ///
+/// A validation picture whose sides are no multiples of the scale has a partner of the smaller multiple, as measuring cuts it.
+///
 /// # Errors
-/// Where there is nothing to inspect: options that do not fit each other, folders that cannot be read or have no pictures.
+/// Where there is nothing to train with: options that do not fit each other, folders that cannot be read or have no pictures. A
+/// folder of validation that is so is one of the problems.
 pub fn inspect(
     options: &DatasetOptions,
-    validation_folder: Option<&Path>,
+    validation: Option<ValidationFolders<'_>>,
     progress: impl Fn(usize, usize) + Sync,
 ) -> Result<Inspection, DatasetError> {
     options.check()?;
     let (pairs, problems) = list_pairs(options)?;
-    let validation = validation_folder.map(list_pictures).transpose()?.unwrap_or_default();
+    let (validation, validation_problems) =
+        validation.map(|folders| list_validation(options, folders)).unwrap_or_default();
     let total = pairs.len() + validation.len();
     let done = AtomicUsize::new(0);
     let finished = || progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
     let of_training = mapped(&pairs, options.threads, |pair| {
-        let finding = examine_pair(options, pair);
+        let finding = examine_pair(options, pair, |hr, lr| options.check_sizes(hr, lr));
         finished();
         finding
     });
-    let of_validation = mapped(&validation, options.threads, |path| {
-        let mut finding = Finding::default();
-        read(options, path, &mut finding);
+    let of_validation = mapped(&validation, options.threads, |pair| {
+        let finding = examine_pair(options, pair, |hr, lr| check_validation_sizes(options.scale, hr, lr));
         finished();
         finding
     });
@@ -111,24 +127,57 @@ pub fn inspect(
     for (pair, finding) in pairs.iter().zip(of_training) {
         inspection.note_training(&pair.hr, finding, &mut first_of);
     }
-    for (path, finding) in validation.iter().zip(of_validation) {
-        inspection.note_validation(path, finding, &first_of);
+    inspection.problems.extend(validation_problems);
+    for (pair, finding) in validation.iter().zip(of_validation) {
+        inspection.note_validation(&pair.hr, finding, &first_of);
     }
     Ok(inspection)
 }
 
-fn examine_pair(options: &DatasetOptions, pair: &Pair) -> Finding {
+/// The pictures of validation with their partners, and what is wrong with folders and partners.
+fn list_validation(
+    options: &DatasetOptions,
+    folders: ValidationFolders<'_>,
+) -> (Vec<Pair>, Vec<DatasetError>) {
+    let lr = folders.lr.map_or(LrSource::Bicubic, |folder| LrSource::Paired(folder.to_owned()));
+    let options = DatasetOptions { hr_folders: vec![folders.hr.to_owned()], lr, ..options.clone() };
+    list_pairs(&options).unwrap_or_else(|problem| (Vec::new(), vec![problem]))
+}
+
+fn check_validation_sizes(
+    scale: usize,
+    hr: Measured<'_>,
+    lr: Option<Measured<'_>>,
+) -> Result<(), DatasetError> {
+    match lr.filter(|lr| lr.size != (hr.size.0 / scale, hr.size.1 / scale)) {
+        None => Ok(()),
+        Some(lr) => Err(DatasetError::PairSize {
+            hr: hr.path.to_owned(),
+            hr_size: hr.size,
+            lr: lr.path.to_owned(),
+            lr_size: lr.size,
+            scale,
+        }),
+    }
+}
+
+fn examine_pair(
+    options: &DatasetOptions,
+    pair: &Pair,
+    check_sizes: impl Fn(Measured<'_>, Option<Measured<'_>>) -> Result<(), DatasetError>,
+) -> Finding {
     let mut finding = Finding::default();
     let hr_size = read(options, &pair.hr, &mut finding);
     let lr_size = pair.lr.as_ref().map(|path| {
         let mut of_lr = Finding::default();
         let size = read(options, path, &mut of_lr);
         finding.problems.append(&mut of_lr.problems);
+        finding.decoded_bytes += of_lr.decoded_bytes;
         size.map(|size| Measured { path, size })
     });
     if let Some(size) = hr_size {
         let hr = Measured { path: &pair.hr, size };
-        let checked = options.check_sizes(hr, lr_size.flatten());
+        let checked = check_sizes(hr, lr_size.flatten());
         finding.problems.extend(checked.err());
     }
     finding
@@ -140,6 +189,7 @@ fn read(options: &DatasetOptions, path: &Path, finding: &mut Finding) -> Option<
         Ok(picture) => {
             let (width, height) = picture.size();
             finding.pixels = width as u64 * height as u64;
+            finding.decoded_bytes = picture.bytes();
             finding.hash = Some(picture.content_hash());
             Some((width, height))
         }

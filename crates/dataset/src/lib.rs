@@ -39,6 +39,6 @@ mod stored;
 pub use batches::Batches;
 pub use dataset::{Batch, Dataset};
 pub use error::DatasetError;
-pub use inspect::{Duplicate, Inspection, inspect};
+pub use inspect::{Duplicate, Inspection, ValidationFolders, inspect};
 pub use listing::list_pictures;
 pub use options::{DatasetOptions, LrSource};

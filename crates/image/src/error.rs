@@ -193,6 +193,27 @@ pub enum ImageError {
     },
 }
 
+impl ImageError {
+    /// The file that it is about.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Io { path, .. }
+            | Self::UnknownFormat { path, .. }
+            | Self::Malformed { path, .. }
+            | Self::Truncated { path, .. }
+            | Self::Unsupported { path, .. }
+            | Self::LimitExceeded { path, .. }
+            | Self::OutOfMemory { path, .. }
+            | Self::NotFinite { path, .. }
+            | Self::DecoderPanicked { path, .. }
+            | Self::ReadOnlyFormat { path, .. }
+            | Self::TooLargeForFormat { path, .. }
+            | Self::RasterSize { path, .. }
+            | Self::Encoding { path, .. } => path,
+        }
+    }
+}
+
 impl Classify for ImageError {
     fn kind(&self) -> Kind {
         match self {

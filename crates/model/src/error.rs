@@ -53,6 +53,16 @@ pub enum ModelError {
         /// Its convolutions.
         known: String,
     },
+    /// Weights of the other feature network, which would fit as far as both are alike.
+    #[error("tensor `{name}`: the weights are those of {found}, expected {expected}'s")]
+    OtherFeatures {
+        /// The first tensor that tells them apart.
+        name: String,
+        /// The network that was asked for.
+        expected: &'static str,
+        /// The network that it belongs to.
+        found: &'static str,
+    },
     /// The weights could not be read or written.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -62,7 +72,7 @@ impl Classify for ModelError {
     fn kind(&self) -> Kind {
         match self {
             Self::Weights(source) => source.kind(),
-            Self::Missing { .. } | Self::Shape { .. } => Kind::Malformed,
+            Self::Missing { .. } | Self::Shape { .. } | Self::OtherFeatures { .. } => Kind::Malformed,
             Self::Family { .. } => Kind::Unsupported,
             Self::DiscriminatorSize { .. } | Self::UnetSize { .. } | Self::Layer { .. } => Kind::Argument,
         }

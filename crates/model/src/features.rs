@@ -46,6 +46,28 @@ impl FeatureNetwork {
         }
     }
 
+    fn other(self) -> Self {
+        match self {
+            Self::Vgg16 => Self::Vgg19,
+            Self::Vgg19 => Self::Vgg16,
+        }
+    }
+
+    /// Refuses all convolutions of the other network: up to the third stage, names and shapes of both are the same.
+    fn refuse_other(self, weights: &WeightMap) -> Result<(), ModelError> {
+        let names = |network: Self| {
+            network.convolutions().into_iter().map(|known| format!("features.{}.weight", known.number))
+        };
+        let own: Vec<String> = names(self).collect();
+        let is_other = names(self.other()).all(|name| weights.get(&name).is_some());
+        match names(self.other()).find(|name| is_other && !own.contains(name)) {
+            Some(name) => {
+                Err(ModelError::OtherFeatures { name, expected: self.name(), found: self.other().name() })
+            }
+            None => Ok(()),
+        }
+    }
+
     fn convolutions(self) -> Vec<Convolution> {
         let depths = match self {
             Self::Vgg16 => [2, 2, 3, 3, 3],
@@ -79,8 +101,8 @@ impl Features {
     /// A network that gives features of these layers (`conv5_4`), with torchvision's weights (`features.34.weight`).
     ///
     /// # Errors
-    /// [`ModelError::Layer`] for a layer that it does not have, [`ModelError::Missing`] and [`ModelError::Shape`] for weights of
-    /// another network.
+    /// [`ModelError::Layer`] for a layer that it does not have, [`ModelError::OtherFeatures`], [`ModelError::Missing`] and
+    /// [`ModelError::Shape`] for weights of another network.
     pub fn new(network: FeatureNetwork, layers: &[String], weights: &WeightMap) -> Result<Self, ModelError> {
         let convolutions = network.convolutions();
         let place = |layer: &String| {
@@ -92,6 +114,7 @@ impl Features {
             })
         };
         let places = layers.iter().map(place).collect::<Result<Vec<usize>, ModelError>>()?;
+        network.refuse_other(weights)?;
         let last = places.into_iter().max().map_or(0, |last| last + 1);
         let mut tensors = Vec::new();
         for Convolution { number, inputs, outputs, .. } in &convolutions[..last] {
@@ -178,5 +201,31 @@ mod tests {
         assert!(error.to_string().contains("conv5_4") && error.to_string().contains("conv5_3"), "{error}");
         let error = Features::new(FeatureNetwork::Vgg19, &layer("conv1_2"), &WeightMap::new()).unwrap_err();
         assert!(matches!(error, ModelError::Missing { .. }), "{error}");
+    }
+
+    #[test]
+    fn weights_of_the_other_network_are_refused_where_they_would_fit() {
+        for (network, name) in
+            [(FeatureNetwork::Vgg19, "features.17.weight"), (FeatureNetwork::Vgg16, "features.16.weight")]
+        {
+            let other = network.other();
+            let mut weights = WeightMap::new();
+            for Convolution { number, inputs, outputs, .. } in other.convolutions() {
+                for (name, shape) in [("weight", vec![outputs, inputs, 3, 3]), ("bias", vec![outputs])] {
+                    // What tells both networks apart are names: behind the first layer, one value stands for all.
+                    let shape = if number == 0 { shape } else { vec![1] };
+                    let values = vec![0.5; shape.iter().product()];
+                    let tensor = esrgan_weights::Tensor::from_f32(shape, &values).unwrap();
+                    weights.insert(format!("features.{number}.{name}"), tensor);
+                }
+            }
+            let layers = ["conv1_1".to_owned()];
+            let error = Features::new(network, &layers, &weights).unwrap_err();
+            assert!(matches!(error, ModelError::OtherFeatures { .. }), "{error}");
+            for word in [name, network.name(), other.name()] {
+                assert!(error.to_string().contains(word), "{error}: expected {word}");
+            }
+            assert!(Features::new(other, &layers, &weights).is_ok());
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What can go wrong, and who must act.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use esrgan_checkpoint::CheckpointError;
@@ -7,7 +8,7 @@ use esrgan_core::{Classify, Kind};
 use esrgan_dataset::DatasetError;
 use esrgan_evaluate::{EvaluateError, UnknownMetricError};
 use esrgan_journal::JournalError;
-use esrgan_model::ModelError;
+use esrgan_model::{FeatureNetwork, ModelError};
 use esrgan_recipe::RecipeError;
 use esrgan_upscale::UpscaleError;
 
@@ -30,6 +31,20 @@ pub enum TrainError {
     Start {
         /// The file.
         path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: ModelError,
+    },
+    /// The file of the perceptual loss's network does not fit.
+    #[error(
+        "`losses.perceptual.weights_file`: `{}`: expected the convolutions of {}: {}\nhint: {}",
+        path.display(), network.name(), without_path(source), published(*network)
+    )]
+    Perceptual {
+        /// The file.
+        path: PathBuf,
+        /// Whose weights it should hold.
+        network: FeatureNetwork,
         /// What is wrong with it.
         #[source]
         source: ModelError,
@@ -103,9 +118,57 @@ pub enum TrainError {
     Journal(#[from] JournalError),
 }
 
+/// An error and its causes, as far as each says something new, on one line.
+fn in_full(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let what = error.to_string();
+        if !text.contains(&what) {
+            text = format!("{text}: {what}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// What is wrong with a file that has been named already.
+fn without_path(error: &ModelError) -> String {
+    match error {
+        ModelError::Weights(error) => in_full(error.problem()),
+        error => in_full(error),
+    }
+}
+
+/// Where the weights of a network are published. The digits in a name are the first of the file's SHA-256, as torchvision
+/// names its files.
+fn published(network: FeatureNetwork) -> String {
+    let digits = match network {
+        FeatureNetwork::Vgg16 => "397923af",
+        FeatureNetwork::Vgg19 => "dcbb9e9d",
+    };
+    format!(
+        "torchvision's file will do, as it is: https://download.pytorch.org/models/{}-{digits}.pth, whose SHA-256 begins with \
+         {digits}; so will a .safetensors with the same names",
+        network.name()
+    )
+}
+
 impl TrainError {
     pub(crate) fn start(path: &Path, source: ModelError) -> Self {
         Self::Start { path: path.to_owned(), source }
+    }
+
+    /// The file or folder that it is about, where it is about one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Start { path, .. }
+            | Self::Perceptual { path, .. }
+            | Self::OtherRecipe { path, .. }
+            | Self::Incomplete { path, .. } => Some(path),
+            Self::Dataset(source) => source.path(),
+            _ => None,
+        }
     }
 }
 
@@ -113,7 +176,9 @@ impl Classify for TrainError {
     fn kind(&self) -> Kind {
         match self {
             Self::Unsupported { .. } => Kind::Unsupported,
-            Self::Start { source, .. } | Self::Model(source) => source.kind(),
+            Self::Start { source, .. } | Self::Perceptual { source, .. } | Self::Model(source) => {
+                source.kind()
+            }
             Self::OtherRecipe { .. } | Self::Metric { .. } => Kind::Argument,
             Self::Evaluate(source) => source.kind(),
             Self::Upscale(source) => source.kind(),
@@ -123,6 +188,34 @@ impl Classify for TrainError {
             Self::Dataset(source) => source.kind(),
             Self::Checkpoint(source) => source.kind(),
             Self::Journal(source) => source.kind(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use esrgan_weights::WeightsError;
+
+    use super::*;
+
+    #[test]
+    fn a_wrong_perceptual_file_is_named_once_with_its_cause_and_where_to_get_a_right_one() {
+        let path = PathBuf::from("vgg.pth");
+        let io = WeightsError::Io { action: "read", path: path.clone(), source: ErrorKind::NotFound.into() };
+        let problem = WeightsError::Scale { requested: 2, found: 4 };
+        let file = WeightsError::File { path: path.clone(), problem: Box::new(problem) };
+        let cases = [(io, "cannot read `vgg.pth`: entity not found"), (file, "vgg19: scale 2 was asked for")];
+        for (source, expected) in cases {
+            let source = ModelError::Weights(source);
+            let error = TrainError::Perceptual { path: path.clone(), network: FeatureNetwork::Vgg19, source };
+            let text = error.to_string();
+            let beginning =
+                "`losses.perceptual.weights_file`: `vgg.pth`: expected the convolutions of vgg19: ";
+            assert!(text.starts_with(beginning) && text.contains(expected), "{text}");
+            assert!(text.contains("\nhint: ") && text.contains("/models/vgg19-dcbb9e9d.pth,"), "{text}");
+            assert_eq!(error.path(), Some(&*path));
         }
     }
 }

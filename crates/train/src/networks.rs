@@ -1,7 +1,8 @@
 //! The networks of a run, as its recipe describes them.
 
 use esrgan_model::{
-    Discriminator, FeatureNetwork, Features, Generator, Parameters, UnetDiscriminator, VggDiscriminator,
+    Discriminator, FeatureNetwork, Features, Generator, ModelError, Parameters, UnetDiscriminator,
+    VggDiscriminator,
 };
 use esrgan_recipe::{
     AdversarialKind, Discriminator as DiscriminatorSettings, DiscriminatorKind, FeatureCriterion, Optimizer,
@@ -164,12 +165,11 @@ fn perceptual_loss(perceptual: &Perceptual) -> Result<(PerceptualLoss, f32), Tra
         PerceptualNetwork::Vgg19 => FeatureNetwork::Vgg19,
     };
     let path = &perceptual.weights_file;
-    let weights =
-        load_tensors(path, &Limits::default()).map_err(|source| TrainError::start(path, source.into()))?;
+    let refusal = |source: ModelError| TrainError::Perceptual { path: path.clone(), network, source };
+    let weights = load_tensors(path, &Limits::default()).map_err(|source| refusal(source.into()))?;
     let (layers, weights_of_layers): (Vec<String>, Vec<f32>) =
         perceptual.layers.iter().map(|(layer, weight)| (layer.clone(), *weight as f32)).unzip();
-    let features =
-        Features::new(network, &layers, &weights).map_err(|source| TrainError::start(path, source))?;
+    let features = Features::new(network, &layers, &weights).map_err(refusal)?;
     let criterion = match perceptual.criterion {
         FeatureCriterion::L1 => FeatureLoss::L1,
         FeatureCriterion::L2 => FeatureLoss::L2,

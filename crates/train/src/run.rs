@@ -5,22 +5,20 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use esrgan_checkpoint::{Best, Checkpoints, load};
-use esrgan_dataset::{Batch, Batches, Dataset, DatasetOptions, LrSource};
 use esrgan_evaluate::Metric;
 use esrgan_journal::{Journal, Monitor, Record, RecordKind, Thresholds, Warning, read_records};
-use esrgan_model::Parameters;
 use esrgan_recipe::Recipe;
 use esrgan_weights::{Model, SaveOptions};
 
 use crate::error::TrainError;
-use crate::networks::{Gan, Networks};
+use crate::networks::Networks;
 use crate::state::State;
-use crate::step::{Adversaries, Crops, Figures, Found as Gradient, Trained, pixel_gradient};
+use crate::step::Figures;
+use crate::stepping::{Stepping, not_finite};
 use crate::validate::Validation;
 
 /// What a run gives, in its folder: the generator's average, or the generator itself, of the last checkpoint.
@@ -117,9 +115,7 @@ pub fn train(
 struct Run<'r> {
     recipe: &'r Recipe,
     folder: PathBuf,
-    networks: Networks,
-    state: State,
-    batches: Batches,
+    stepping: Stepping<'r>,
     journal: Journal,
     monitor: Monitor,
     checkpoints: Checkpoints,
@@ -145,10 +141,10 @@ impl<'r> Run<'r> {
             Some(found) => State::resume(recipe, &networks, found)?,
             None => State::first(recipe, &networks)?,
         };
-        let dataset = Arc::new(Dataset::open(&dataset_options(recipe))?);
-        let batches = dataset.batches(state.step * recipe.data.accumulation as u64)?;
+        let stepping = Stepping::begin(recipe, networks, state)?;
+        let step = stepping.state.step;
         let is_new = found.is_none() && *resume == Resume::Never;
-        let journal = Journal::open(folder, (!is_new).then_some(state.step))?;
+        let journal = Journal::open(folder, (!is_new).then_some(step))?;
         let records = read_records(&journal.log_path())?;
         let monitor = Monitor::resume(Thresholds::default(), &records);
         let validation = Validation::of(recipe, folder)?;
@@ -159,20 +155,9 @@ impl<'r> Run<'r> {
         let passed_over = found.map(|found| found.passed_over).unwrap_or_default();
         let passed_over =
             passed_over.iter().map(|over| format!("{}: {}", over.path.display(), over.reason)).collect();
-        heard(Event::Begun { step: state.step, steps: recipe.steps, passed_over });
+        heard(Event::Begun { step, steps: recipe.steps, passed_over });
         let folder = folder.to_owned();
-        let run = Self {
-            recipe,
-            folder,
-            networks,
-            state,
-            batches,
-            journal,
-            monitor,
-            checkpoints,
-            validation,
-            best,
-        };
+        let run = Self { recipe, folder, stepping, journal, monitor, checkpoints, validation, best };
         if is_resumed {
             // The run may have been killed between its checkpoint and this.
             run.publish()?;
@@ -185,11 +170,11 @@ impl<'r> Run<'r> {
         stop: &AtomicBool,
         heard: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> Result<Ended, TrainError> {
-        while self.state.step < self.recipe.steps {
+        while self.stepping.state.step < self.recipe.steps {
             let start = Instant::now();
-            let figures = self.step()?;
+            let figures = self.stepping.step()?;
             self.refuse_not_finite(&figures)?;
-            let (step, seconds) = (self.state.step, start.elapsed().as_secs_f64());
+            let (step, seconds) = (self.stepping.state.step, start.elapsed().as_secs_f64());
             heard(Event::Step { step, figures: &figures, seconds });
             let settings = &self.recipe.checkpoints;
             if step.is_multiple_of(settings.log_every) || step == self.recipe.steps {
@@ -210,55 +195,13 @@ impl<'r> Run<'r> {
         Ok(Ended::Done)
     }
 
-    /// One step of all that is trained.
-    fn step(&mut self) -> Result<Figures, TrainError> {
-        let mut batches = Vec::with_capacity(self.recipe.data.accumulation);
-        for _ in 0..self.recipe.data.accumulation {
-            batches.push(crops(&self.batches.next()?));
-        }
-        let rate = |base: f64| self.recipe.schedule.learning_rate(base, self.state.step);
-        let base = self.recipe.optimizer.generator.learning_rate;
-        let generator_rate = rate(base);
-        let discriminator_rate = self
-            .recipe
-            .optimizer
-            .discriminator
-            .as_ref()
-            .map_or(0.0, |optimizer| rate(optimizer.learning_rate));
-        let mut figures = match (&self.networks.gan, &mut self.state.discriminator) {
-            (Some(gan), Some((discriminator, running))) => {
-                let networks =
-                    Adversaries { generator: &self.networks.generator, discriminator: &gan.discriminator };
-                let generator = &mut self.state.generator;
-                let rates = (generator_rate, discriminator_rate);
-                gan_step(&networks, gan, generator, (discriminator, running), (&batches, rates))
-            }
-            _ => {
-                let parameters = &self.state.generator.parameters;
-                let gradient = |crops: &Crops| {
-                    pixel_gradient(&self.networks.generator, parameters, self.networks.pixel, crops)
-                };
-                let mut found = average(batches.iter().map(gradient));
-                let norm = self.state.generator.update(&mut found.gradients, generator_rate);
-                found.figures.push(("norm_g", norm));
-                found.figures
-            }
-        };
-        figures.push(("learning_rate", generator_rate));
-        if let Some(average) = &self.recipe.average {
-            self.state.follow(average.decay);
-        }
-        self.state.step += 1;
-        Ok(figures)
-    }
-
     fn refuse_not_finite(&self, figures: &Figures) -> Result<(), TrainError> {
-        let Some((name, value)) = figures.iter().find(|(_, value)| !value.is_finite()) else { return Ok(()) };
+        let Some((name, value)) = not_finite(figures) else { return Ok(()) };
         let last = match self.checkpoints.newest_valid() {
             Ok(Some(found)) => format!("the last good checkpoint is `{}`", found.path.display()),
             _ => "no checkpoint had been saved".to_owned(),
         };
-        Err(TrainError::NotFinite { step: self.state.step, name: (*name).to_owned(), value: *value, last })
+        Err(TrainError::NotFinite { step: self.stepping.state.step, name: name.to_owned(), value, last })
     }
 
     /// Writes a step's figures down.
@@ -268,19 +211,19 @@ impl<'r> Run<'r> {
         seconds: f64,
         heard: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> Result<(), TrainError> {
-        let mut record = Record::new(self.state.step, RecordKind::Train);
+        let mut record = Record::new(self.stepping.state.step, RecordKind::Train);
         for (name, value) in figures {
             record = record.with(*name, *value);
         }
         self.journal.write(&record)?;
-        self.journal.write_timing(self.state.step, &[("seconds", seconds)])?;
+        self.journal.write_timing(self.stepping.state.step, &[("seconds", seconds)])?;
         self.monitor.observe(&record).into_iter().for_each(|warning| heard(Event::Warning(warning)));
         Ok(())
     }
 
     /// Measures the model where that is due; says whether it is the best so far.
     fn validate(&mut self, heard: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<bool, TrainError> {
-        let step = self.state.step;
+        let step = self.stepping.state.step;
         let is_due =
             |validation: &&Validation| step.is_multiple_of(validation.every) || step == self.recipe.steps;
         let Some(validation) = self.validation.as_ref().filter(is_due) else { return Ok(false) };
@@ -302,10 +245,10 @@ impl<'r> Run<'r> {
     fn save(&mut self, heard: &mut (dyn FnMut(Event<'_>) + Send)) -> Result<(), TrainError> {
         self.journal.draw_curves()?;
         self.journal.flush_and_sync()?;
-        let saved = self.checkpoints.save(&self.state.checkpoint(self.recipe, BTreeMap::new())?)?;
+        let saved = self.checkpoints.save(&self.stepping.state.checkpoint(self.recipe, BTreeMap::new())?)?;
         self.publish()?;
         self.checkpoints.prune(self.recipe.checkpoints.keep, &[])?;
-        heard(Event::Saved { step: self.state.step, path: saved.path });
+        heard(Event::Saved { step: self.stepping.state.step, path: saved.path });
         Ok(())
     }
 
@@ -317,7 +260,7 @@ impl<'r> Run<'r> {
             saved.map_err(|source| TrainError::Model(source.into()))
         };
         write(MODEL)?;
-        if let Some(best) = self.best.as_ref().filter(|best| best.step == self.state.step) {
+        if let Some(best) = self.best.as_ref().filter(|best| best.step == self.stepping.state.step) {
             self.checkpoints.set_best(best)?;
             write(BEST_MODEL)?;
         }
@@ -326,98 +269,8 @@ impl<'r> Run<'r> {
 
     /// The average, or the weights themselves, as a model.
     fn model(&self) -> Result<Model, TrainError> {
-        let weights = self.state.result().to_weights()?;
-        let model = Model::in_memory(self.networks.generator.spec().clone(), weights);
+        let weights = self.stepping.state.result().to_weights()?;
+        let model = Model::in_memory(self.stepping.networks.generator.spec().clone(), weights);
         model.map_err(|source| TrainError::Model(source.into()))
-    }
-}
-
-/// A step of the generator and one of the discriminator.
-fn gan_step(
-    networks: &Adversaries<'_>,
-    gan: &Gan,
-    generator: &mut Trained,
-    (discriminator, running): (&mut Trained, &mut Parameters),
-    (batches, rates): (&[Crops], (f64, f64)),
-) -> Figures {
-    let mut made = Vec::with_capacity(batches.len());
-    let mut found = average(batches.iter().map(|crops| {
-        let judge = (&discriminator.parameters, &mut *running);
-        let (found, sr) = networks.generator_gradient(&generator.parameters, judge, &gan.losses, crops);
-        made.push(sr);
-        found
-    }));
-    let norm = generator.update(&mut found.gradients, rates.0);
-    let mut figures = found.figures;
-    figures.push(("norm_g", norm));
-    let loss = gan.losses.adversarial.0;
-    let mut found = average(batches.iter().zip(made).map(|(crops, made)| {
-        networks.discriminator_gradient((&discriminator.parameters, &mut *running), loss, made, crops)
-    }));
-    let norm = discriminator.update(&mut found.gradients, rates.1);
-    figures.extend(found.figures);
-    figures.push(("norm_d", norm));
-    figures
-}
-
-/// The mean of gradients and figures.
-fn average(found: impl Iterator<Item = Gradient>) -> Gradient {
-    let mut count = 0.0;
-    let sum = found.inspect(|_| count += 1.0).reduce(|mut sum, next| {
-        for (sum, next) in sum.gradients.iter_mut().zip(next.gradients) {
-            sum.iter_mut().zip(next).for_each(|(sum, next)| *sum += next);
-        }
-        for (sum, next) in sum.figures.iter_mut().zip(next.figures) {
-            sum.1 += next.1;
-        }
-        sum
-    });
-    let mut mean = sum.unwrap_or(Gradient { gradients: Vec::new(), figures: Figures::new() });
-    if count > 1.0 {
-        mean.gradients.iter_mut().flatten().for_each(|value| *value /= count as f32);
-        mean.figures.iter_mut().for_each(|(_, value)| *value /= count);
-    }
-    mean
-}
-
-/// A batch with its channels apart.
-fn crops(batch: &Batch) -> Crops {
-    let apart = |values: &[f32], side: usize| -> Vec<f32> {
-        let pixels = side * side;
-        let value = |index: usize| {
-            let (sample, channel, pixel) = (index / pixels / 3, index / pixels % 3, index % pixels);
-            values[(sample * pixels + pixel) * 3 + channel]
-        };
-        (0..batch.size * 3 * pixels).map(value).collect()
-    };
-    Crops {
-        lr: apart(&batch.lr, batch.lr_px),
-        hr: apart(&batch.hr, batch.hr_px),
-        samples: batch.size,
-        lr_px: batch.lr_px,
-        hr_px: batch.hr_px,
-    }
-}
-
-fn dataset_options(recipe: &Recipe) -> DatasetOptions {
-    let data = &recipe.data;
-    let lr = match (&data.lr, data.degradation) {
-        (Some(folder), _) => LrSource::Paired(folder.clone()),
-        (None, Some(preset)) if preset != esrgan_degrade::Preset::Bicubic => LrSource::Degraded(preset),
-        _ => LrSource::Bicubic,
-    };
-    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
-    DatasetOptions {
-        hr_folders: data.hr.clone(),
-        lr,
-        scale: recipe.scale,
-        hr_crop_px: data.crop_px,
-        batch: data.batch,
-        seed: recipe.seed,
-        has_flips: data.flips,
-        has_rotations: data.rotations,
-        cache_bytes: data.cache_bytes,
-        threads: data.workers.unwrap_or_else(processors),
-        ..DatasetOptions::default()
     }
 }

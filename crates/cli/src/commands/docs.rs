@@ -24,7 +24,7 @@ fn markdown(command: &clap::Command) -> Result<String, std::fmt::Error> {
     )?;
     writeln!(
         text,
-        "failure named; 2, nothing started (usage, model, output names); 130, stopped by Ctrl-C.\n"
+        "failure named (of `train`: stopped by an error on its way, checkpoints stay; of `check`: problems in the data); 2,\nnothing started (usage, model, recipe, output names); 130, stopped by Ctrl-C.\n"
     )?;
     writeln!(
         text,

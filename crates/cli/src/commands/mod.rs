@@ -1,6 +1,7 @@
 //! What the commands do: flags into the facade's terms, results into lines.
 
 pub(crate) mod bench;
+pub(crate) mod check;
 pub(crate) mod degrade;
 pub(crate) mod docs;
 pub(crate) mod downscale;

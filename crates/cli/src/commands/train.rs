@@ -12,10 +12,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::Outcome;
 use crate::flags::TrainFlags;
+use crate::talk;
 
 /// Runs the command.
 pub(crate) fn run(flags: &TrainFlags) -> anyhow::Result<Outcome> {
-    let recipe = recipe(flags)?.checked()?;
+    let recipe = recipe(&flags.recipe, &flags.settings)?;
     let folder = flags.output.clone().unwrap_or_else(|| default_folder(&flags.recipe));
     let resume = match flags.resume.to_str() {
         Some("auto") => Resume::Auto,
@@ -29,25 +30,33 @@ pub(crate) fn run(flags: &TrainFlags) -> anyhow::Result<Outcome> {
     let mut talk = Talk::new(recipe.steps, recipe.checkpoints.log_every);
     let ended = train(&recipe, &folder, &resume, &stop, &mut |event| talk.hear(&event));
     talk.bar.finish_and_clear();
-    let ended = ended?;
-    Ok(match ended {
-        Ended::Done => {
+    match ended {
+        Ok(Ended::Done) => {
             eprintln!("{}: written", folder.join("model.safetensors").display());
-            Outcome::Done
+            Ok(Outcome::Done)
         }
-        Ended::Stopped => {
+        Ok(Ended::Stopped) => {
             eprintln!("stopped on request; the same command goes on from here");
-            Outcome::Interrupted
+            Ok(Outcome::Interrupted)
         }
-    })
+        Err(error) if talk.has_begun => {
+            talk::error(&error.into());
+            eprintln!(
+                "stopped; checkpoints that were saved stay, and the same command goes on from the last"
+            );
+            Ok(Outcome::SomeFailed)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
-/// A file, or where there is none of that name, a preset.
-fn recipe(flags: &TrainFlags) -> anyhow::Result<Recipe> {
-    match flags.recipe.to_str().filter(|name| preset(name).is_some() && !flags.recipe.exists()) {
-        Some(name) => Ok(Recipe::from_preset(name, &flags.settings)?),
-        None => Ok(Recipe::read(&flags.recipe, &flags.settings)?),
-    }
+/// The recipe of a file, or where there is none of that name, of a preset; its values are checked.
+pub(super) fn recipe(path: &Path, settings: &[(String, String)]) -> anyhow::Result<Recipe> {
+    let recipe = match path.to_str().filter(|name| preset(name).is_some() && !path.exists()) {
+        Some(name) => Recipe::from_preset(name, settings)?,
+        None => Recipe::read(path, settings)?,
+    };
+    Ok(recipe.checked()?)
 }
 
 fn default_folder(recipe: &Path) -> PathBuf {
@@ -61,6 +70,8 @@ struct Talk {
     bar: ProgressBar,
     /// Of the last steps.
     seconds: VecDeque<f64>,
+    /// Whether the run got as far as its first step.
+    has_begun: bool,
 }
 
 /// Over how many steps the speed is averaged.
@@ -75,12 +86,13 @@ impl Talk {
         };
         let style = ProgressStyle::with_template("{pos}/{len} [{bar:20}] {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
-        Self { steps, log_every, bar, seconds: VecDeque::new() }
+        Self { steps, log_every, bar, seconds: VecDeque::new(), has_begun: false }
     }
 
     fn hear(&mut self, event: &Event<'_>) {
         match event {
             Event::Begun { step, steps, passed_over } => {
+                self.has_begun = true;
                 passed_over
                     .iter()
                     .for_each(|what| self.say(&format!("note: passed over a checkpoint: {what}")));
@@ -129,7 +141,7 @@ impl Talk {
 }
 
 /// Hours, minutes and seconds.
-fn duration(seconds: f64) -> String {
+pub(super) fn duration(seconds: f64) -> String {
     let seconds = seconds.round() as u64;
     format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }

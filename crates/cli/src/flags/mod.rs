@@ -1,5 +1,6 @@
 //! Flags: one struct for each command, and the values that several of them take.
 
+mod check;
 mod degrade;
 mod downscale;
 mod eval;
@@ -10,6 +11,7 @@ mod values;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use check::CheckFlags;
 pub(crate) use degrade::DegradeFlags;
 pub(crate) use downscale::DownscaleFlags;
 pub(crate) use eval::EvalFlags;
@@ -37,6 +39,8 @@ pub(crate) enum Command {
     Downscale(DownscaleFlags),
     /// Measure a model, a filter or a folder of results against the true pictures
     Eval(Box<EvalFlags>),
+    /// Say what can be known before a training starts: problems, time, memory
+    Check(CheckFlags),
     /// Train a model by a recipe; goes on where it was stopped
     Train(TrainFlags),
     /// Say what a model file holds

@@ -21,7 +21,7 @@ pub(crate) struct TrainFlags {
     pub(crate) resume: PathBuf,
 }
 
-fn setting(text: &str) -> Result<(String, String), String> {
+pub(super) fn setting(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("expected `key=value`")?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }

@@ -1,0 +1,182 @@
+//! What goes on from one step to the next: networks, state and batches.
+//!
+//! What lives here: one step of what a recipe trains, whatever is done around it. What does not: the gradients (`step`), what is
+//! written down and saved (`run`).
+
+use std::sync::Arc;
+
+use esrgan_dataset::{Batch, Batches, Dataset, DatasetOptions, LrSource};
+use esrgan_model::Parameters;
+use esrgan_recipe::Recipe;
+
+use crate::error::TrainError;
+use crate::networks::{Gan, Networks};
+use crate::state::State;
+use crate::step::{Adversaries, Crops, Figures, Found as Gradient, Trained, pixel_gradient};
+
+/// A training between two steps.
+pub(crate) struct Stepping<'r> {
+    recipe: &'r Recipe,
+    pub(crate) networks: Networks,
+    pub(crate) state: State,
+    dataset: Arc<Dataset>,
+    batches: Batches,
+}
+
+impl<'r> Stepping<'r> {
+    /// Opens the data, and starts the threads that prepare batches from the state's step on.
+    ///
+    /// # Errors
+    /// [`TrainError::Dataset`].
+    pub(crate) fn begin(recipe: &'r Recipe, networks: Networks, state: State) -> Result<Self, TrainError> {
+        let dataset = Arc::new(Dataset::open(&dataset_options(recipe))?);
+        let batches = dataset.batches(state.step * recipe.data.accumulation as u64)?;
+        Ok(Self { recipe, networks, state, dataset, batches })
+    }
+
+    /// Bytes of decoded pictures that are kept at present.
+    pub(crate) fn cached_bytes(&self) -> u64 {
+        self.dataset.cached_bytes()
+    }
+
+    /// One step of all that is trained.
+    ///
+    /// # Errors
+    /// [`TrainError::Dataset`] where a picture of the batch cannot be read; the state is as it was.
+    pub(crate) fn step(&mut self) -> Result<Figures, TrainError> {
+        let mut batches = Vec::with_capacity(self.recipe.data.accumulation);
+        for _ in 0..self.recipe.data.accumulation {
+            batches.push(crops(&self.batches.next()?));
+        }
+        let rate = |base: f64| self.recipe.schedule.learning_rate(base, self.state.step);
+        let base = self.recipe.optimizer.generator.learning_rate;
+        let generator_rate = rate(base);
+        let discriminator_rate = self
+            .recipe
+            .optimizer
+            .discriminator
+            .as_ref()
+            .map_or(0.0, |optimizer| rate(optimizer.learning_rate));
+        let mut figures = match (&self.networks.gan, &mut self.state.discriminator) {
+            (Some(gan), Some((discriminator, running))) => {
+                let networks =
+                    Adversaries { generator: &self.networks.generator, discriminator: &gan.discriminator };
+                let generator = &mut self.state.generator;
+                let rates = (generator_rate, discriminator_rate);
+                gan_step(&networks, gan, generator, (discriminator, running), (&batches, rates))
+            }
+            _ => {
+                let parameters = &self.state.generator.parameters;
+                let gradient = |crops: &Crops| {
+                    pixel_gradient(&self.networks.generator, parameters, self.networks.pixel, crops)
+                };
+                let mut found = average(batches.iter().map(gradient));
+                let norm = self.state.generator.update(&mut found.gradients, generator_rate);
+                found.figures.push(("norm_g", norm));
+                found.figures
+            }
+        };
+        figures.push(("learning_rate", generator_rate));
+        if let Some(average) = &self.recipe.average {
+            self.state.follow(average.decay);
+        }
+        self.state.step += 1;
+        Ok(figures)
+    }
+}
+
+/// The first figure that is no finite number.
+pub(crate) fn not_finite(figures: &Figures) -> Option<(&'static str, f64)> {
+    figures.iter().copied().find(|(_, value)| !value.is_finite())
+}
+
+/// A step of the generator and one of the discriminator.
+fn gan_step(
+    networks: &Adversaries<'_>,
+    gan: &Gan,
+    generator: &mut Trained,
+    (discriminator, running): (&mut Trained, &mut Parameters),
+    (batches, rates): (&[Crops], (f64, f64)),
+) -> Figures {
+    let mut made = Vec::with_capacity(batches.len());
+    let mut found = average(batches.iter().map(|crops| {
+        let judge = (&discriminator.parameters, &mut *running);
+        let (found, sr) = networks.generator_gradient(&generator.parameters, judge, &gan.losses, crops);
+        made.push(sr);
+        found
+    }));
+    let norm = generator.update(&mut found.gradients, rates.0);
+    let mut figures = found.figures;
+    figures.push(("norm_g", norm));
+    let loss = gan.losses.adversarial.0;
+    let mut found = average(batches.iter().zip(made).map(|(crops, made)| {
+        networks.discriminator_gradient((&discriminator.parameters, &mut *running), loss, made, crops)
+    }));
+    let norm = discriminator.update(&mut found.gradients, rates.1);
+    figures.extend(found.figures);
+    figures.push(("norm_d", norm));
+    figures
+}
+
+/// The mean of gradients and figures.
+fn average(found: impl Iterator<Item = Gradient>) -> Gradient {
+    let mut count = 0.0;
+    let sum = found.inspect(|_| count += 1.0).reduce(|mut sum, next| {
+        for (sum, next) in sum.gradients.iter_mut().zip(next.gradients) {
+            sum.iter_mut().zip(next).for_each(|(sum, next)| *sum += next);
+        }
+        for (sum, next) in sum.figures.iter_mut().zip(next.figures) {
+            sum.1 += next.1;
+        }
+        sum
+    });
+    let mut mean = sum.unwrap_or(Gradient { gradients: Vec::new(), figures: Figures::new() });
+    if count > 1.0 {
+        mean.gradients.iter_mut().flatten().for_each(|value| *value /= count as f32);
+        mean.figures.iter_mut().for_each(|(_, value)| *value /= count);
+    }
+    mean
+}
+
+/// A batch with its channels apart.
+fn crops(batch: &Batch) -> Crops {
+    let apart = |values: &[f32], side: usize| -> Vec<f32> {
+        let pixels = side * side;
+        let value = |index: usize| {
+            let (sample, channel, pixel) = (index / pixels / 3, index / pixels % 3, index % pixels);
+            values[(sample * pixels + pixel) * 3 + channel]
+        };
+        (0..batch.size * 3 * pixels).map(value).collect()
+    };
+    Crops {
+        lr: apart(&batch.lr, batch.lr_px),
+        hr: apart(&batch.hr, batch.hr_px),
+        samples: batch.size,
+        lr_px: batch.lr_px,
+        hr_px: batch.hr_px,
+    }
+}
+
+/// The data set of a recipe.
+pub(crate) fn dataset_options(recipe: &Recipe) -> DatasetOptions {
+    let data = &recipe.data;
+    let lr = match (&data.lr, data.degradation) {
+        (Some(folder), _) => LrSource::Paired(folder.clone()),
+        (None, Some(preset)) if preset != esrgan_degrade::Preset::Bicubic => LrSource::Degraded(preset),
+        _ => LrSource::Bicubic,
+    };
+    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+    DatasetOptions {
+        hr_folders: data.hr.clone(),
+        lr,
+        scale: recipe.scale,
+        hr_crop_px: data.crop_px,
+        batch: data.batch,
+        seed: recipe.seed,
+        has_flips: data.flips,
+        has_rotations: data.rotations,
+        cache_bytes: data.cache_bytes,
+        threads: data.workers.unwrap_or_else(processors),
+        ..DatasetOptions::default()
+    }
+}
