@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     fn batch(step: u64) -> Batch {
-        Batch { step, lr: Vec::new(), hr: Vec::new(), lr_px: 0, hr_px: 0, size: 0 }
+        Batch { step, lr: Vec::new(), hr: Vec::new(), sharpened: None, lr_px: 0, hr_px: 0, size: 0 }
     }
 
     #[test]

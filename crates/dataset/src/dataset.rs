@@ -6,8 +6,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use esrgan_core::SampleDepth;
-use esrgan_degrade::{Degradation, SampleKey};
+use esrgan_core::{Picture, Plane, SampleDepth};
+use esrgan_degrade::{Degradation, SampleKey, sharpen};
 use esrgan_image::{Boundary, imresize, probe};
 
 use crate::batches::Batches;
@@ -22,8 +22,8 @@ use crate::stored::{CHANNELS, Region, StoredPicture, planes, push_planes};
 /// Crops of a step and their low-resolution pictures.
 ///
 /// # Shapes
-/// - `lr`: `[size][lr_px][lr_px][3]`
-/// - `hr`: `[size][hr_px][hr_px][3]`
+/// - `lr`: `[size][3][lr_px][lr_px]`
+/// - `hr`, `sharpened`: `[size][3][hr_px][hr_px]`
 ///
 /// # Values
 /// 0..1, red, green, blue; multiples of 1/255, but for HR crops of files deeper than 8 bits and their paired LR crops.
@@ -35,6 +35,8 @@ pub struct Batch {
     pub lr: Vec<f32>,
     /// High-resolution samples.
     pub hr: Vec<f32>,
+    /// The same sharpened, where the options ask for it; then the low-resolution ones are made of these.
+    pub sharpened: Option<Vec<f32>>,
     /// The side of a low-resolution crop.
     pub lr_px: usize,
     /// The side of a high-resolution crop.
@@ -120,7 +122,8 @@ impl Dataset {
     pub fn batch(&self, step: u64) -> Result<Batch, DatasetError> {
         let (hr_px, lr_px, size) = (self.options.hr_crop_px, self.options.lr_crop_px(), self.options.batch);
         let room = |side: usize| Vec::with_capacity(size * side * side * CHANNELS);
-        let mut batch = Batch { step, lr: room(lr_px), hr: room(hr_px), lr_px, hr_px, size };
+        let sharpened = self.options.is_sharpened.then(|| room(hr_px));
+        let mut batch = Batch { step, lr: room(lr_px), hr: room(hr_px), sharpened, lr_px, hr_px, size };
         for index in 0..size {
             self.push_sample(self.key(step, index), &mut batch)?;
         }
@@ -164,29 +167,29 @@ impl Dataset {
         };
         let start = batch.hr.len();
         hr.push_crop(region(grid_px, batch.hr_px), &mut batch.hr);
+        let mut crop = planes(&batch.hr[start..], batch.hr_px);
+        if let Some(sharpened) = &mut batch.sharpened {
+            crop = crop.iter().map(sharpen).collect();
+            push_planes(&crop, sharpened);
+        }
         match lr {
             Some((_, lr)) => lr.push_crop(region(1, batch.lr_px), &mut batch.lr),
-            None => self.push_made(key, start, batch)?,
+            None => push_planes(&self.made(key, crop, batch.lr_px)?, &mut batch.lr),
         }
         Ok(())
     }
 
-    /// Appends what is made of the crop that begins at `start`.
-    fn push_made(&self, key: SampleKey, start: usize, batch: &mut Batch) -> Result<(), DatasetError> {
-        let color = planes(&batch.hr[start..], batch.hr_px);
-        let small = match &self.maker {
+    /// The small picture of a crop.
+    fn made(&self, key: SampleKey, color: Vec<Plane>, lr_px: usize) -> Result<Vec<Plane>, DatasetError> {
+        match &self.maker {
             LrMaker::Degraded(degradation) => {
-                let hr = esrgan_core::Picture { color, alpha: None };
-                degradation.apply(&hr, &degradation.sample(key))?.color
+                Ok(degradation.apply(&Picture { color, alpha: None }, &degradation.sample(key))?.color)
             }
             LrMaker::Paired | LrMaker::Bicubic => {
-                let lr_px = batch.lr_px;
                 let small = |plane| imresize(plane, lr_px, lr_px, SampleDepth::U8, Boundary::Replicate);
-                color.iter().map(small).collect()
+                Ok(color.iter().map(small).collect())
             }
-        };
-        push_planes(&small, &mut batch.lr);
-        Ok(())
+        }
     }
 
     fn decoded(&self, file: usize, path: &Path) -> Result<Arc<StoredPicture>, DatasetError> {

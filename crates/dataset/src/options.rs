@@ -46,6 +46,8 @@ pub struct DatasetOptions {
     pub has_flips: bool,
     /// Whether every second crop is turned upside down and, independently, every second one has columns for rows.
     pub has_rotations: bool,
+    /// Whether high-resolution crops are sharpened before low-resolution ones are made of them.
+    pub is_sharpened: bool,
     /// Most bytes of decoded pictures kept for their next use. What threads are working on comes on top.
     pub cache_bytes: u64,
     /// Threads that read headers and prepare batches.
@@ -66,6 +68,7 @@ impl Default for DatasetOptions {
             seed: 0,
             has_flips: true,
             has_rotations: true,
+            is_sharpened: false,
             cache_bytes: 1 << 30,
             threads: std::thread::available_parallelism().map_or(1, NonZero::get),
             limits: Limits::default(),

@@ -58,7 +58,7 @@ impl StoredPicture {
         self.raster.samples.len() as u64 * sample_bytes
     }
 
-    /// Appends a crop, pixel by pixel, gray as three equal channels.
+    /// Appends a crop, channel by channel, gray as three equal ones.
     ///
     /// # Panics
     /// Where the region does not lie within the picture.
@@ -74,15 +74,12 @@ impl StoredPicture {
         let Region { left, top, side, orientation } = region;
         let (width, height, channels) = (self.raster.width, self.raster.height, self.raster.channels);
         assert!(left + side <= width && top + side <= height, "{region:?} in {width}x{height}");
-        for y in 0..side {
-            for x in 0..side {
-                let (column, row) = orientation.source((x, y), side);
-                let at = ((top + row) * width + left + column) * channels;
-                match &samples[at..at + channels] {
-                    [gray] => out.extend([widen(*gray); CHANNELS]),
-                    colors => out.extend(colors.iter().map(|color| widen(*color))),
-                }
-            }
+        for channel in 0..CHANNELS {
+            let channel = channel.min(channels - 1);
+            out.extend((0..side * side).map(|at| {
+                let (column, row) = orientation.source((at % side, at / side), side);
+                widen(samples[((top + row) * width + left + column) * channels + channel])
+            }));
         }
     }
 
@@ -115,19 +112,17 @@ impl StoredPicture {
 }
 
 /// The planes of a square crop.
-pub(crate) fn planes(pixels: &[f32], side: usize) -> Vec<Plane> {
-    let plane = |channel: usize| {
-        let samples = pixels.iter().skip(channel).step_by(CHANNELS).copied().collect();
-        Plane::new(side, side, samples).expect("a crop has a sample for each pixel and channel")
+pub(crate) fn planes(samples: &[f32], side: usize) -> Vec<Plane> {
+    let plane = |samples: &[f32]| {
+        Plane::new(side, side, samples.to_vec()).expect("a crop has a sample for each pixel and channel")
     };
-    (0..CHANNELS).map(plane).collect()
+    samples.chunks_exact(side * side).map(plane).collect()
 }
 
-/// Appends planes of one size, pixel by pixel.
+/// Appends the planes of a picture, gray as three equal ones.
 pub(crate) fn push_planes(planes: &[Plane], out: &mut Vec<f32>) {
-    let count = planes.first().map_or(0, |plane| plane.samples().len());
-    for at in 0..count {
-        out.extend((0..CHANNELS).map(|channel| planes[channel.min(planes.len() - 1)].samples()[at]));
+    for channel in 0..CHANNELS {
+        out.extend(planes[channel.min(planes.len() - 1)].samples());
     }
 }
 
@@ -146,7 +141,7 @@ mod tests {
         let region = Region { left: 1, top: 1, side: 2, orientation: Orientation::default() };
         let mut out = Vec::new();
         picture.push_crop(region, &mut out);
-        let expected = [12, 13, 14, 15, 16, 17, 21, 22, 23, 24, 25, 26];
+        let expected = [12, 15, 21, 24, 13, 16, 22, 25, 14, 17, 23, 26];
         assert_eq!(out, expected.map(dequantise_u8));
         let mut again = Vec::new();
         push_planes(&planes(&out, 2), &mut again);
@@ -159,7 +154,7 @@ mod tests {
         let mut out = Vec::new();
         let region = Region { left: 0, top: 0, side: 2, orientation: Orientation::default() };
         picture.push_crop(region, &mut out);
-        assert_eq!(out, [0, 1, 2, 65_535].map(dequantise_u16).map(|gray| [gray; 3]).concat());
+        assert_eq!(out, [[0, 1, 2, 65_535].map(dequantise_u16); 3].concat());
         assert_eq!(picture.bytes(), 8);
     }
 

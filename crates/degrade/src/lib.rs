@@ -18,6 +18,7 @@ mod kernel;
 mod noise;
 mod parameters;
 mod resize;
+mod sharpen;
 
 pub use contact_sheet::contact_sheet;
 pub use degradation::Degradation;
@@ -30,3 +31,4 @@ pub use kernel::{Kernel, KernelShape, Profile};
 pub use noise::{Noise, NoiseKind};
 pub use parameters::{Parameters, Step, Target};
 pub use resize::ResizeMode;
+pub use sharpen::sharpen;

@@ -91,6 +91,7 @@ fn main() {
     let crops = Crops {
         lr: values(4 * 3 * 32 * 32),
         hr: values(4 * 3 * 128 * 128),
+        sharpened: None,
         samples: 4,
         lr_px: 32,
         hr_px: 128,

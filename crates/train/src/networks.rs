@@ -87,9 +87,6 @@ fn refuse_unbuilt(recipe: &Recipe) -> Result<(), TrainError> {
     if recipe.precision == Precision::Bf16 {
         return Err(refusal("precision", "bf16", "f32"));
     }
-    if recipe.data.sharpen {
-        return Err(refusal("data.sharpen", "true", "false"));
-    }
     Ok(())
 }
 

@@ -13,6 +13,8 @@ pub struct Crops {
     pub lr: Vec<f32>,
     /// Values of the large ones.
     pub hr: Vec<f32>,
+    /// What pixels and features of results are compared with instead of the large ones, if anything.
+    pub sharpened: Option<Vec<f32>>,
     /// Samples of the batch.
     pub samples: usize,
     /// Pixels of a small crop's side.
@@ -28,6 +30,11 @@ impl Crops {
 
     fn hr(&self) -> Tensor<4> {
         images(&self.hr, self.samples, self.hr_px)
+    }
+
+    /// What results are compared with.
+    fn target(&self) -> Tensor<4> {
+        images(self.sharpened.as_ref().unwrap_or(&self.hr), self.samples, self.hr_px)
     }
 }
 
@@ -115,7 +122,7 @@ pub fn pixel_gradient(
 ) -> Found {
     let leaves = parameters.tracked();
     let sr = generator.forward(&leaves, crops.lr());
-    let loss = loss.0.of(sr, crops.hr()).mul_scalar(loss.1);
+    let loss = loss.0.of(sr, crops.target()).mul_scalar(loss.1);
     let figures = vec![("loss_pixel", figure(&loss))];
     let gradients = leaves.gradients(&loss.backward());
     Found { gradients, figures }
@@ -146,11 +153,12 @@ impl Adversaries<'_> {
         let mut figures = Figures::new();
         let mut terms = Vec::new();
         if let Some((loss, weight)) = losses.pixel {
-            terms.push(("loss_pixel", loss.of(sr.clone(), crops.hr()).mul_scalar(weight)));
+            terms.push(("loss_pixel", loss.of(sr.clone(), crops.target()).mul_scalar(weight)));
         }
         if let Some((loss, weight)) = &losses.perceptual {
             let network = loss.features.leaves();
-            terms.push(("loss_perceptual", loss.of(&network, sr.clone(), crops.hr()).mul_scalar(*weight)));
+            terms
+                .push(("loss_perceptual", loss.of(&network, sr.clone(), crops.target()).mul_scalar(*weight)));
         }
         let (loss, weight) = losses.adversarial;
         let real =

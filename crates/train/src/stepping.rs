@@ -46,7 +46,7 @@ impl<'r> Stepping<'r> {
     pub(crate) fn step(&mut self) -> Result<Figures, TrainError> {
         let mut batches = Vec::with_capacity(self.recipe.data.accumulation);
         for _ in 0..self.recipe.data.accumulation {
-            batches.push(crops(&self.batches.next()?));
+            batches.push(crops(self.batches.next()?));
         }
         let rate = |base: f64| self.recipe.schedule.learning_rate(base, self.state.step);
         let base = self.recipe.optimizer.generator.learning_rate;
@@ -138,23 +138,9 @@ fn average(found: impl Iterator<Item = Gradient>) -> Gradient {
     mean
 }
 
-/// A batch with its channels apart.
-fn crops(batch: &Batch) -> Crops {
-    let apart = |values: &[f32], side: usize| -> Vec<f32> {
-        let pixels = side * side;
-        let value = |index: usize| {
-            let (sample, channel, pixel) = (index / pixels / 3, index / pixels % 3, index % pixels);
-            values[(sample * pixels + pixel) * 3 + channel]
-        };
-        (0..batch.size * 3 * pixels).map(value).collect()
-    };
-    Crops {
-        lr: apart(&batch.lr, batch.lr_px),
-        hr: apart(&batch.hr, batch.hr_px),
-        samples: batch.size,
-        lr_px: batch.lr_px,
-        hr_px: batch.hr_px,
-    }
+fn crops(batch: Batch) -> Crops {
+    let Batch { lr, hr, sharpened, lr_px, hr_px, size, .. } = batch;
+    Crops { lr, hr, sharpened, samples: size, lr_px, hr_px }
 }
 
 /// The data set of a recipe.
@@ -175,6 +161,7 @@ pub(crate) fn dataset_options(recipe: &Recipe) -> DatasetOptions {
         seed: recipe.seed,
         has_flips: data.flips,
         has_rotations: data.rotations,
+        is_sharpened: data.sharpen,
         cache_bytes: data.cache_bytes,
         threads: data.workers.unwrap_or_else(processors),
         ..DatasetOptions::default()

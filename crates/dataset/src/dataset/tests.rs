@@ -70,8 +70,7 @@ fn crops(samples: &[f32], side: usize) -> impl Iterator<Item = &[f32]> {
 
 /// The levels of a pixel.
 fn pixel(crop: &[f32], side: usize, (x, y): (usize, usize)) -> [u8; CHANNELS] {
-    let at = (y * side + x) * CHANNELS;
-    [0, 1, 2].map(|channel| quantise_u8(crop[at + channel]))
+    [0, 1, 2].map(|channel| quantise_u8(crop[channel * side * side + y * side + x]))
 }
 
 #[test]
@@ -197,6 +196,23 @@ fn bicubic_lr_is_imresize_of_the_crop() {
             let expected = imresize(plane, 4, 4, SampleDepth::U8, Boundary::Replicate);
             assert_eq!(planes(lr, 4)[channel], expected);
         }
+    }
+}
+
+#[test]
+fn lr_is_made_of_the_sharpened_crop() {
+    let mut data = Data::new(&[(20, 9), (13, 30)]);
+    let plain = data.open().batch(4).unwrap();
+    data.options.is_sharpened = true;
+    let batch = data.open().batch(4).unwrap();
+    assert_eq!((batch.hr, plain.sharpened), (plain.hr.clone(), None));
+    let sharpened = batch.sharpened.unwrap();
+    assert_ne!(sharpened, plain.hr);
+    for (hr, (crop, lr)) in crops(&plain.hr, 8).zip(crops(&sharpened, 8).zip(crops(&batch.lr, 4))) {
+        let expected: Vec<_> = planes(hr, 8).iter().map(sharpen).collect();
+        assert_eq!(planes(crop, 8), expected);
+        let small = |plane| imresize(plane, 4, 4, SampleDepth::U8, Boundary::Replicate);
+        assert_eq!(planes(lr, 4), expected.iter().map(small).collect::<Vec<_>>());
     }
 }
 

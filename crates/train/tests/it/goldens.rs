@@ -68,7 +68,14 @@ fn crops(step: u64) -> Crops {
             (0..16).map(|i| f64::from(hr[plane * SIDE * SIDE + (4 * y + i / 4) * SIDE + 4 * x + i % 4]));
         (square.sum::<f64>() / 16.0) as f32
     };
-    Crops { lr: (0..SAMPLES * 3 * 1024).map(mean).collect(), hr, samples: SAMPLES, lr_px: 32, hr_px: SIDE }
+    Crops {
+        lr: (0..SAMPLES * 3 * 1024).map(mean).collect(),
+        hr,
+        sharpened: None,
+        samples: SAMPLES,
+        lr_px: 32,
+        hr_px: SIDE,
+    }
 }
 
 fn generator() -> Generator {
