@@ -143,6 +143,10 @@ impl<'r> Run<'r> {
         stop: &AtomicBool,
         heard: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> Result<Ended, TrainError> {
+        if self.stepping.state.step >= self.recipe.steps {
+            // It may have been killed between its last checkpoint and the model of it.
+            self.write_model()?;
+        }
         while self.stepping.state.step < self.recipe.steps {
             let start = Instant::now();
             let figures = self.stepping.step()?;
@@ -196,12 +200,15 @@ impl<'r> Run<'r> {
         self.journal.flush_and_sync()?;
         let saved = self.checkpoints.save(&self.stepping.state.checkpoint(self.recipe, BTreeMap::new())?)?;
         self.checkpoints.prune(self.recipe.checkpoints.keep, &[])?;
-        let model = model(&self.stepping.networks, self.stepping.state.result())?;
-        let path = self.folder.join(MODEL);
-        esrgan_weights::save(&model, &path, &SaveOptions::default())
-            .map_err(|source| TrainError::Model(source.into()))?;
+        self.write_model()?;
         heard(Event::Saved { step: self.stepping.state.step, path: saved.path });
         Ok(())
+    }
+
+    fn write_model(&self) -> Result<(), TrainError> {
+        let model = model(&self.stepping.networks, self.stepping.state.result())?;
+        esrgan_weights::save(&model, &self.folder.join(MODEL), &SaveOptions::default())
+            .map_err(|source| TrainError::Model(source.into()))
     }
 }
 
