@@ -25,6 +25,12 @@ pub enum ModelError {
         /// What the file has.
         found: Vec<usize>,
     },
+    /// A tensor that the network has no place for.
+    #[error("tensor `{name}`: the network has none of this name")]
+    Unexpected {
+        /// Its name.
+        name: String,
+    },
     /// A network of a kind that is not trained here.
     #[error("a generator of the family {found:?}: expected {:?}", Family::Rrdb)]
     Family {
@@ -72,7 +78,10 @@ impl Classify for ModelError {
     fn kind(&self) -> Kind {
         match self {
             Self::Weights(source) => source.kind(),
-            Self::Missing { .. } | Self::Shape { .. } | Self::OtherFeatures { .. } => Kind::Malformed,
+            Self::Missing { .. }
+            | Self::Shape { .. }
+            | Self::Unexpected { .. }
+            | Self::OtherFeatures { .. } => Kind::Malformed,
             Self::Family { .. } => Kind::Unsupported,
             Self::DiscriminatorSize { .. } | Self::UnetSize { .. } | Self::Layer { .. } => Kind::Argument,
         }

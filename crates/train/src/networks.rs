@@ -1,5 +1,7 @@
 //! The networks of a run, as its recipe describes them.
 
+use std::collections::HashSet;
+
 use esrgan_model::{
     Discriminator, FeatureNetwork, Features, Generator, ModelError, Parameters, UnetDiscriminator,
     VggDiscriminator,
@@ -57,8 +59,17 @@ impl Networks {
         };
         let model =
             load(start, &LoadOptions::default()).map_err(|source| TrainError::start(start, source.into()))?;
-        Parameters::from_weights(&self.generator.tensors(), &model.weights)
-            .map_err(|source| TrainError::start(start, source))
+        let tensors = self.generator.tensors();
+        let parameters = Parameters::from_weights(&tensors, &model.weights)
+            .map_err(|source| TrainError::start(start, source))?;
+        // A larger scale's upsampling, or a bypass of ESRGAN+, must not be left behind unsaid.
+        let known: HashSet<&str> = tensors.iter().map(|(name, _)| name.as_str()).collect();
+        match model.weights.iter().find(|(name, _)| !known.contains(name)) {
+            Some((name, _)) => {
+                Err(TrainError::start(start, ModelError::Unexpected { name: name.to_owned() }))
+            }
+            None => Ok(parameters),
+        }
     }
 
     /// The discriminator before its first step, and what its passes move.

@@ -41,9 +41,7 @@ pub(crate) fn run(flags: &TrainFlags) -> anyhow::Result<Outcome> {
         }
         Err(error) if talk.has_begun => {
             talk::error(&error.into());
-            eprintln!(
-                "stopped; checkpoints that were saved stay, and the same command goes on from the last"
-            );
+            eprintln!("stopped; checkpoints that were saved stay");
             Ok(Outcome::SomeFailed)
         }
         Err(error) => Err(error.into()),

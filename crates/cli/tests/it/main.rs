@@ -4,6 +4,8 @@
 mod batch;
 #[cfg(test)]
 mod bench;
+#[cfg(test)]
+mod check;
 mod degrade;
 mod downscale;
 mod eval;
@@ -16,3 +18,7 @@ mod models;
 #[cfg(test)]
 mod run;
 mod train;
+#[cfg(test)]
+mod train_errors;
+#[cfg(test)]
+mod training;

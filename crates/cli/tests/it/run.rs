@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How a run ended.
@@ -21,18 +21,24 @@ impl Ended {
 
 /// Runs `esrgan` with arguments, on two threads and away from the caller's environment.
 pub fn esrgan<S: AsRef<OsStr>>(arguments: &[S]) -> Ended {
-    let output = Command::new(env!("CARGO_BIN_EXE_esrgan"))
-        .args(arguments)
-        .env_remove("ESRGAN_MODEL")
-        .env_remove("ESRGAN_MODELS")
-        .env("ESRGAN_THREADS", "2")
-        .output()
-        .unwrap();
-    Ended {
-        code: output.status.code().expect("ended by itself"),
-        stdout: String::from_utf8(output.stdout).unwrap(),
+    let output = command(arguments).output().unwrap();
+    ended(&output).expect("ended by itself")
+}
+
+/// The command that [`esrgan`] runs.
+pub fn command<S: AsRef<OsStr>>(arguments: &[S]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_esrgan"));
+    command.args(arguments).env_remove("ESRGAN_MODEL").env_remove("ESRGAN_MODELS").env("ESRGAN_THREADS", "2");
+    command
+}
+
+/// How a process ended; none where a signal ended it.
+pub fn ended(output: &Output) -> Option<Ended> {
+    Some(Ended {
+        code: output.status.code()?,
+        stdout: String::from_utf8(output.stdout.clone()).unwrap(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    })
 }
 
 /// A folder of one test.

@@ -1,6 +1,5 @@
 //! `esrgan train`.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,98 +7,7 @@ use std::process::{Command, Stdio};
 use esrgan_testkit::shared_data;
 
 use crate::run::{Folder, esrgan, text};
-
-/// A recipe of a very small network.
-fn psnr_recipe(hr: &Path, steps: u64) -> String {
-    format!(
-        r#"
-stage = "psnr"
-scale = 4
-seed = 5
-steps = {steps}
-threads = 2
-[generator]
-features = 8
-blocks = 1
-growth = 4
-[data]
-hr = ["{}"]
-degradation = "bicubic"
-crop_px = 32
-batch = 2
-flips = true
-rotations = true
-cache = "64MiB"
-[losses.pixel]
-kind = "l1"
-weight = 1.0
-[optimizer.generator]
-kind = "adam"
-learning_rate = 1e-3
-betas = [0.9, 0.99]
-epsilon = 1e-8
-weight_decay = 0.0
-[schedule]
-kind = "cosine-restart"
-periods = [{steps}]
-restart_weights = [1.0]
-minimum = 1e-7
-warm_up_steps = 3
-[average]
-decay = 0.9
-[checkpoints]
-every = 2
-keep = 2
-log_every = 1
-"#,
-        hr.display()
-    )
-}
-
-/// A validation every four steps, by which the best checkpoint is known.
-fn validation(hr: &Path, lr: &Path, best_by: &str) -> String {
-    format!(
-        r#"best_by = "{best_by}"
-[validation]
-hr = "{}"
-lr = "{}"
-every = 4
-border_px = 4
-metrics = ["psnr-y", "ssim-y"]
-"#,
-        hr.display(),
-        lr.display()
-    )
-}
-
-/// All files of the newest checkpoint, the model and the log, by their names.
-fn ending(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    let mut steps: Vec<_> = std::fs::read_dir(folder.join("checkpoints"))
-        .expect("a folder of checkpoints")
-        .map(|entry| entry.expect("an entry").path())
-        .filter(|path| path.is_dir())
-        .collect();
-    steps.sort();
-    for entry in std::fs::read_dir(steps.last().expect("a checkpoint")).expect("its files") {
-        let path = entry.expect("an entry").path();
-        files.insert(
-            text(path.file_name().map(Path::new).expect("a name")),
-            std::fs::read(&path).expect("a file"),
-        );
-    }
-    for name in ["model.safetensors", "log.jsonl", "best.safetensors", "checkpoints/best.json"] {
-        files.extend(std::fs::read(folder.join(name)).ok().map(|bytes| (name.to_owned(), bytes)));
-    }
-    for sheet in std::fs::read_dir(folder.join("validation")).into_iter().flatten() {
-        let path = sheet.expect("an entry").path();
-        files.insert(
-            text(path.file_name().map(Path::new).expect("a name")),
-            std::fs::read(&path).expect("a sheet"),
-        );
-    }
-    files
-}
+use crate::training::{ending, gan_recipe, psnr_recipe, validation};
 
 /// Runs until the line of a step is seen, and kills.
 fn run_and_kill(recipe: &Path, output: &Path, step: u64) {
@@ -177,30 +85,7 @@ fn the_second_stage_starts_from_the_first_and_goes_on_after_a_kill() {
 
     let recipe = folder.join("second.toml");
     let start = text(&folder.join("first/model.safetensors"));
-    let gan = psnr_recipe(&hr, 6)
-        .replace("\"psnr\"", "\"gan\"")
-        .replace("crop_px = 32", "crop_px = 128")
-        .replace("growth = 4\n", &format!("growth = 4\nstart = \"{start}\"\n[discriminator]\nkind = \"vgg\"\nfeatures = 4\ninput_px = 128\n"))
-        + &format!(
-            r#"
-[losses.perceptual]
-network = "vgg16"
-weights_file = "{}"
-criterion = "l1"
-weight = 0.01
-layers = {{ conv1_2 = 1.0 }}
-[losses.adversarial]
-kind = "relativistic"
-weight = 5e-3
-[optimizer.discriminator]
-kind = "adam"
-learning_rate = 1e-4
-betas = [0.9, 0.99]
-epsilon = 1e-8
-weight_decay = 0.0
-"#,
-            vgg.display()
-        );
+    let gan = gan_recipe(&hr, 6, &vgg).replace("growth = 4\n", &format!("growth = 4\nstart = \"{start}\"\n"));
     std::fs::write(&recipe, gan).unwrap();
     let (undisturbed, killed) = (folder.join("undisturbed"), folder.join("killed"));
     let ended = esrgan(&["train", &text(&recipe), "-o", &text(&undisturbed)]);
