@@ -113,6 +113,44 @@ fn the_second_stage_starts_from_the_first_and_goes_on_after_a_kill() {
     }
 }
 
+/// Real-ESRGAN's second stage: sharpened crops, its degradation, the U-Net discriminator and the vanilla loss.
+#[test]
+fn real_esrgans_stage_goes_on_after_a_kill() {
+    let (Some(hr), Some(vgg)) =
+        (shared_data("eval/Set5/HR"), shared_data("weights/vgg16_features.safetensors"))
+    else {
+        return;
+    };
+    let folder = Folder::new();
+    let recipe = folder.join("recipe.toml");
+    let text_of = gan_recipe(&hr, 4, &vgg)
+        .replace("kind = \"vgg\"", "kind = \"unet\"")
+        .replace("input_px = 128\n", "")
+        .replace("crop_px = 128", "crop_px = 32\nsharpen = true")
+        .replace("\"bicubic\"", "\"real-esrgan\"")
+        .replace("\"relativistic\"", "\"vanilla\"");
+    std::fs::write(&recipe, text_of).unwrap();
+    let (undisturbed, killed) = (folder.join("undisturbed"), folder.join("killed"));
+    let ended = esrgan(&["train", &text(&recipe), "-o", &text(&undisturbed)]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    for step in [1, 3] {
+        run_and_kill(&recipe, &killed, step);
+    }
+    let ended = esrgan(&["train", &text(&recipe), "-o", &text(&killed)]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let (expected, found) = (ending(&undisturbed), ending(&killed));
+    for (name, bytes) in &expected {
+        assert!(found[name] == *bytes, "{name} differs");
+    }
+
+    // Its discriminator is one to start from.
+    let start = undisturbed.join("checkpoints/step-0000000004/discriminator.safetensors");
+    let start = format!("discriminator.start={}", text(&start));
+    let output = text(&folder.join("again"));
+    let ended = esrgan(&["train", &text(&recipe), "-o", &output, "--set", &start, "--set", "steps=1"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+}
+
 #[test]
 fn what_is_wrong_is_said_before_anything_starts() {
     let Some(hr) = shared_data("eval/Set5/HR") else { return };
