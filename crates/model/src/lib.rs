@@ -6,6 +6,7 @@
 //! Parameters and maps are flat tensors; shapes are the layers' own. So the optimiser, the average and the checkpoint see a
 //! list of named vectors.
 
+mod arithmetic;
 mod discriminator;
 mod error;
 mod features;
@@ -15,9 +16,12 @@ mod layers;
 mod operation;
 mod parameters;
 
+pub use arithmetic::Arithmetic;
 pub use discriminator::VggDiscriminator;
 pub use error::ModelError;
 pub use features::{FeatureNetwork, Features};
 pub use generator::Generator;
 pub use layers::{Map, Seen};
 pub use parameters::{Leaves, Parameter, Parameters, device};
+
+pub use esrgan_gradients::{Isa, Precision};

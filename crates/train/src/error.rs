@@ -6,7 +6,7 @@ use esrgan_checkpoint::CheckpointError;
 use esrgan_core::{Classify, Kind};
 use esrgan_dataset::DatasetError;
 use esrgan_journal::JournalError;
-use esrgan_model::ModelError;
+use esrgan_model::{Isa, ModelError};
 use esrgan_recipe::RecipeError;
 
 /// Why a run did not begin, or stopped.
@@ -68,6 +68,14 @@ pub enum TrainError {
         /// The last good checkpoint, in words.
         last: String,
     },
+    /// The instruction set is not available here.
+    #[error("this processor does not offer {isa}: it has {available}")]
+    Isa {
+        /// What was asked for.
+        isa: Isa,
+        /// What there is.
+        available: String,
+    },
     /// The threads could not be started.
     #[error("{threads} threads could not be started")]
     Threads {
@@ -105,7 +113,7 @@ impl Classify for TrainError {
         match self {
             Self::Unsupported { .. } => Kind::Unsupported,
             Self::Start { source, .. } | Self::Model(source) => source.kind(),
-            Self::OtherRecipe { .. } | Self::NothingToResume { .. } => Kind::Argument,
+            Self::OtherRecipe { .. } | Self::NothingToResume { .. } | Self::Isa { .. } => Kind::Argument,
             Self::Incomplete { .. } => Kind::Malformed,
             Self::NotFinite { .. } | Self::Threads { .. } => Kind::Internal,
             Self::Recipe(source) => source.kind(),

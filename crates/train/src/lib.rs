@@ -17,3 +17,5 @@ pub use error::TrainError;
 pub use losses::{AdversarialLoss, FeatureLoss, PerceptualLoss, PixelLoss};
 pub use run::{Ended, Event, Resume, train};
 pub use step::{Adversaries, Crops, Figures, Found, GanLosses, Trained, pixel_gradient};
+
+pub use esrgan_model::Isa;

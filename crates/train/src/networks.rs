@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use esrgan_model::{FeatureNetwork, Features, Generator, Parameters, VggDiscriminator};
+use esrgan_model::{Arithmetic, FeatureNetwork, Features, Generator, Isa, Parameters, VggDiscriminator};
 use esrgan_recipe::{
     AdversarialKind, Discriminator, DiscriminatorKind, FeatureCriterion, Optimizer, OptimizerKind,
     Perceptual, PerceptualNetwork, PixelKind, Precision, Recipe, Stage,
@@ -20,6 +20,8 @@ pub(crate) struct Networks {
     pub(crate) generator: Generator,
     pub(crate) pixel: (PixelLoss, f32),
     pub(crate) gan: Option<Gan>,
+    /// With what they are computed.
+    pub(crate) arithmetic: Arithmetic,
 }
 
 /// What the second stage has beside the generator.
@@ -30,23 +32,27 @@ pub(crate) struct Gan {
 }
 
 impl Networks {
-    /// Those of a recipe; files that it names are read.
-    pub(crate) fn of(recipe: &Recipe) -> Result<Self, TrainError> {
+    /// Those of a recipe, computed on an instruction set; files that it names are read.
+    pub(crate) fn of(recipe: &Recipe, isa: Isa) -> Result<Self, TrainError> {
         refuse_unbuilt(recipe)?;
-        let generator = Generator::new(spec(recipe)?)?;
+        let arithmetic = Arithmetic::serving(isa, precision(recipe.precision));
+        let generator = Generator::new(spec(recipe)?)?.computed_with(arithmetic);
         let pixel = (pixel_loss(recipe.losses.pixel.kind), recipe.losses.pixel.weight as f32);
+        let perceptual = recipe.losses.perceptual.as_ref();
+        let perceptual = perceptual.map(|perceptual| perceptual_loss(perceptual, arithmetic));
         let gan = match (recipe.stage, &recipe.discriminator, &recipe.losses.adversarial) {
             (Stage::Gan, Some(discriminator), Some(adversarial)) => Some(Gan {
-                discriminator: vgg_discriminator(discriminator, recipe.data.crop_px)?,
+                discriminator: vgg_discriminator(discriminator, recipe.data.crop_px)?
+                    .computed_with(arithmetic),
                 losses: GanLosses {
-                    perceptual: recipe.losses.perceptual.as_ref().map(perceptual_loss).transpose()?,
+                    perceptual: perceptual.transpose()?,
                     adversarial: (adversarial_loss(adversarial.kind), adversarial.weight as f32),
                     pixel: Some(pixel),
                 },
             }),
             _ => None,
         };
-        Ok(Self { generator, pixel, gan })
+        Ok(Self { generator, pixel, gan, arithmetic })
     }
 
     /// The generator before its first step: a model's weights, or drawn ones.
@@ -79,9 +85,6 @@ impl Networks {
 fn refuse_unbuilt(recipe: &Recipe) -> Result<(), TrainError> {
     let refusal =
         |key, found: &str, expected| TrainError::Unsupported { key, found: found.to_owned(), expected };
-    if recipe.precision == Precision::Bf16 {
-        return Err(refusal("precision", "bf16", "f32"));
-    }
     if recipe.data.sharpen {
         return Err(refusal("data.sharpen", "true", "false"));
     }
@@ -136,6 +139,13 @@ pub(crate) fn settings(optimizer: &Optimizer) -> AdamSettings {
     AdamSettings { betas: (betas[0], betas[1]), epsilon, weight_decay, is_decoupled }
 }
 
+fn precision(wanted: Precision) -> esrgan_model::Precision {
+    match wanted {
+        Precision::F32 => esrgan_model::Precision::F32,
+        Precision::Bf16 => esrgan_model::Precision::Bf16,
+    }
+}
+
 fn pixel_loss(kind: PixelKind) -> PixelLoss {
     match kind {
         PixelKind::L1 => PixelLoss::L1,
@@ -164,7 +174,10 @@ fn vgg_discriminator(discriminator: &Discriminator, crop_px: usize) -> Result<Vg
     }
 }
 
-fn perceptual_loss(perceptual: &Perceptual) -> Result<(PerceptualLoss, f32), TrainError> {
+fn perceptual_loss(
+    perceptual: &Perceptual,
+    arithmetic: Arithmetic,
+) -> Result<(PerceptualLoss, f32), TrainError> {
     let network = match perceptual.network {
         PerceptualNetwork::Vgg16 => FeatureNetwork::Vgg16,
         PerceptualNetwork::Vgg19 => FeatureNetwork::Vgg19,
@@ -176,6 +189,7 @@ fn perceptual_loss(perceptual: &Perceptual) -> Result<(PerceptualLoss, f32), Tra
         perceptual.layers.iter().map(|(layer, weight)| (layer.clone(), *weight as f32)).unzip();
     let features =
         Features::new(network, &layers, &weights).map_err(|source| TrainError::start(path, source))?;
+    let features = features.computed_with(arithmetic);
     let criterion = match perceptual.criterion {
         FeatureCriterion::L1 => FeatureLoss::L1,
         FeatureCriterion::L2 => FeatureLoss::L2,

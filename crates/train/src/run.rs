@@ -12,8 +12,8 @@ use std::time::Instant;
 use esrgan_checkpoint::{Checkpoints, load};
 use esrgan_dataset::{Batch, Batches, Dataset, DatasetOptions, LrSource};
 use esrgan_journal::{Journal, Monitor, Record, RecordKind, Thresholds, Warning, read_records};
-use esrgan_model::Parameters;
-use esrgan_recipe::Recipe;
+use esrgan_model::{Isa, Parameters};
+use esrgan_recipe::{Precision, Recipe};
 use esrgan_weights::{DType, Format, KeyLayout, Model, Origin, SaveOptions};
 
 use crate::error::TrainError;
@@ -39,6 +39,11 @@ pub enum Resume {
 /// What a run says while it goes on.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
+    /// bf16 was asked for; `f32` is computed, which is faster on this set and more exact.
+    ComputedInF32 {
+        /// The instruction set, which has no instructions for bf16.
+        isa: Isa,
+    },
     /// It begins at this step of so many.
     Begun {
         /// Steps done before.
@@ -79,6 +84,9 @@ pub enum Ended {
 
 /// Trains by a recipe in a folder, until it is done or `stop` is set; `heard` is told what happens.
 ///
+/// Computes on `isa`, the fastest set there is where `None`. bf16 is computed where the set has instructions for it, and by
+/// [`Isa::Portable`], which shows what they give.
+///
 /// The folder gets `model.safetensors` (the average of the last checkpoint, which `esrgan upscale` takes), `checkpoints/`, and the
 /// journal's files. A run that was killed and goes on ends with the same bits as one that was not.
 ///
@@ -86,17 +94,24 @@ pub enum Ended {
 /// [`TrainError`]; checkpoints that were saved before stay.
 pub fn train(
     recipe: &Recipe,
+    isa: Option<Isa>,
     folder: &Path,
     resume: &Resume,
     stop: &AtomicBool,
     heard: &mut (dyn FnMut(Event<'_>) + Send),
 ) -> Result<Ended, TrainError> {
+    let isa = isa.unwrap_or_else(Isa::detect);
+    if !isa.is_available() {
+        let available: Vec<&str> =
+            Isa::ALL.iter().filter(|isa| isa.is_available()).map(|isa| isa.name()).collect();
+        return Err(TrainError::Isa { isa, available: available.join(", ") });
+    }
     let threads = recipe.threads.unwrap_or(0);
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build()
         .map_err(|source| TrainError::Threads { threads, source })?;
-    pool.install(|| Run::begin(recipe, folder, resume, heard)?.go_on(stop, heard))
+    pool.install(|| Run::begin((recipe, isa), folder, resume, heard)?.go_on(stop, heard))
 }
 
 struct Run<'r> {
@@ -112,12 +127,17 @@ struct Run<'r> {
 
 impl<'r> Run<'r> {
     fn begin(
-        recipe: &'r Recipe,
+        (recipe, isa): (&'r Recipe, Isa),
         folder: &Path,
         resume: &Resume,
         heard: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> Result<Self, TrainError> {
-        let networks = Networks::of(recipe)?;
+        let networks = Networks::of(recipe, isa)?;
+        if recipe.precision == Precision::Bf16
+            && networks.arithmetic.precision == esrgan_model::Precision::F32
+        {
+            heard(Event::ComputedInF32 { isa });
+        }
         let checkpoints = Checkpoints::open(&folder.join("checkpoints"))?;
         let found = match resume {
             Resume::Auto => checkpoints.newest_valid()?,

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use esrgan_recipe::{Recipe, preset};
 use esrgan_train::{Ended, Event, Resume, train};
 
+use super::isa_from_environment;
 use crate::Outcome;
 use crate::flags::TrainFlags;
 
@@ -27,7 +28,8 @@ pub(crate) fn run(flags: &TrainFlags) -> anyhow::Result<Outcome> {
     }
     eprintln!("{}: the run's folder", folder.display());
     let mut talk = Talk { steps: recipe.steps, log_every: recipe.checkpoints.log_every, seconds: Vec::new() };
-    let ended = train(&recipe, &folder, &resume, &stop, &mut |event| talk.hear(event))?;
+    let ended =
+        train(&recipe, isa_from_environment()?, &folder, &resume, &stop, &mut |event| talk.hear(event))?;
     Ok(match ended {
         Ended::Done => {
             eprintln!("{}: written", folder.join("model.safetensors").display());
@@ -63,6 +65,9 @@ struct Talk {
 impl Talk {
     fn hear(&mut self, event: Event<'_>) {
         match event {
+            Event::ComputedInF32 { isa } => eprintln!(
+                "note: this processor has no instructions for bf16 ({isa} is its best set): computed in f32, which is faster here"
+            ),
             Event::Begun { step, steps, passed_over } => {
                 passed_over.iter().for_each(|what| eprintln!("note: passed over a checkpoint: {what}"));
                 if step > 0 {

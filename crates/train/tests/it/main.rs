@@ -1,3 +1,4 @@
-//! Training against PyTorch.
+//! Training against PyTorch, and bf16 against `f32`.
 
+mod bf16;
 mod goldens;
