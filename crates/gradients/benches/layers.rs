@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use esrgan_gradients::{Conv3x3, DenseBlock, FeatureMap, Isa};
+use esrgan_gradients::{Conv3x3, DenseBlock, FeatureMap, Isa, Precision};
 
 fn values(count: usize) -> Vec<f32> {
     (0..count).map(|i| ((i * 7919) % 1000) as f32 / 10_000.0 - 0.05).collect()
@@ -32,6 +32,7 @@ fn dense_block(isa: Isa) {
         features,
         growth,
         scale: 0.2,
+        precision: Precision::F32,
     };
     let shape = [4, 64, 32, 32];
     let planar = values(shape.iter().product());
@@ -53,6 +54,7 @@ fn convolution(isa: Isa, inputs: usize, outputs: usize, side: usize) {
         channels: (inputs, outputs),
         factor: 1,
         slope: Some(0.2),
+        precision: Precision::F32,
     };
     let shape = [4, inputs, side, side];
     let input = FeatureMap::from_planar(&values(shape.iter().product()), shape);

@@ -1,10 +1,11 @@
 //! The centred 3x3 convolution, zeros around the map.
 
-use esrgan_kernels::{Arena, CHANNELS_PER_BLOCK, Isa, Kernel, PackedConv, PackedKind, blocks_for};
-use rayon::prelude::*;
+use esrgan_kernels::Isa;
 
 use crate::map::FeatureMap;
-use crate::transformed::{After, ProductSums, Transformed, chunks, convolve_map, units_of};
+use crate::method::{FilterBank, Method, Precision, Winograd};
+use crate::paired::Bf16;
+use crate::transformed::After;
 
 /// A 3x3 convolution, optionally of the map enlarged by repetition, with an optional leaky ReLU behind it.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +20,8 @@ pub struct Conv3x3<'a> {
     pub factor: usize,
     /// The slope of the leaky ReLU for negative values; none for no activation.
     pub slope: Option<f32>,
+    /// In what it multiplies.
+    pub precision: Precision,
 }
 
 /// The gradients of a convolution.
@@ -28,39 +31,6 @@ pub struct Conv3x3Gradients {
     pub input: Option<FeatureMap<'static>>,
     /// Of the weights, in their layout, and of the biases, if they were asked for.
     pub parameters: Option<(Vec<f32>, Vec<f32>)>,
-}
-
-/// Packs 3x3 filters for transformed maps, blocks of output channels side by side.
-///
-/// # Panics
-/// Where there are not as many weights as the channels ask for.
-pub(crate) fn pack(
-    inputs: &[usize],
-    out_channels: usize,
-    weights: &[f32],
-    biases: Option<&[f32]>,
-) -> PackedConv {
-    let filters = inputs.iter().sum::<usize>() * 9;
-    assert_eq!(weights.len(), filters * out_channels, "weights of {inputs:?} to {out_channels} channels");
-    assert!(
-        biases.is_none_or(|biases| biases.len() == out_channels),
-        "a bias for each of {out_channels} channels"
-    );
-    let part = |first: usize| {
-        let outputs = first..out_channels.min(first + CHANNELS_PER_BLOCK);
-        let kind = PackedKind::OverTransformed;
-        let arena = Arena::new(PackedConv::weight_blocks(kind, Kernel::CENTRED_3X3, inputs, outputs.len()));
-        let weights = &weights[outputs.start * filters..outputs.end * filters];
-        let biases = biases.map(|biases| &biases[outputs.clone()]);
-        PackedConv::new_over_transformed(&arena, inputs, outputs.len(), weights, biases)
-            .expect("as many values as the channels ask for")
-    };
-    let blocks = (0..out_channels).into_par_iter().step_by(CHANNELS_PER_BLOCK);
-    let parts: Vec<PackedConv> = blocks.map(part).collect();
-    let mut parts = parts.into_iter();
-    let mut packed = parts.next().expect("a convolution has output channels");
-    parts.for_each(|part| packed.join(part));
-    packed
 }
 
 /// One filter turned by half a turn: what the gradient of the input sees.
@@ -76,11 +46,20 @@ impl Conv3x3<'_> {
     pub fn forward(&self, isa: Isa, input: &FeatureMap<'_>) -> FeatureMap<'static> {
         let [samples, channels, height, width] = input.shape();
         assert_eq!(channels, self.channels.0, "channels of the input");
-        let packed = pack(&[self.channels.0], self.channels.1, self.weights, self.biases);
         let mut output =
             FeatureMap::to_overwrite(samples, self.channels.1, height * self.factor, width * self.factor);
+        let bank = FilterBank {
+            inputs: &[self.channels.0],
+            out_channels: self.channels.1,
+            weights: self.weights,
+            biases: self.biases,
+            factor: self.factor,
+        };
         let after = After { slope: self.slope, residual: None };
-        convolve_map(isa, (input, self.factor), &packed, after, &mut output);
+        match self.precision {
+            Precision::F32 => convolve::<Winograd>(isa, input, bank, after, &mut output),
+            Precision::Bf16 => convolve::<Bf16>(isa, input, bank, after, &mut output),
+        }
         output
     }
 
@@ -101,13 +80,12 @@ impl Conv3x3<'_> {
             gradient.mask(output.expect("the output of an activation"), slope);
         }
         let parameters = input.map(|input| {
-            let mut sums = ProductSums::new(blocks_for(self.channels.0), blocks_for(self.channels.1));
-            let [samples, _, height, width] = gradient.shape();
-            for units in chunks(units_of(samples, height), width, input.blocks() + gradient.blocks()) {
-                let inputs = Transformed::of_inputs(isa, input, units.clone(), self.factor);
-                sums.add(&[&inputs], &Transformed::of_gradient(isa, &gradient, units));
-            }
-            (sums.filter_gradient(&[self.channels.0], self.channels.1), gradient.channel_sums())
+            let map = (input, self.factor);
+            let weights = match self.precision {
+                Precision::F32 => Winograd::weight_gradient_of_map(isa, map, &gradient, self.channels),
+                Precision::Bf16 => Bf16::weight_gradient_of_map(isa, map, &gradient, self.channels),
+            };
+            (weights, gradient.channel_sums())
         });
         let input = wants_input.then(|| {
             let enlarged = self.input_gradient(isa, &gradient);
@@ -125,9 +103,28 @@ impl Conv3x3<'_> {
                 exchanged.extend(turned(&self.weights[(output * inputs + input) * 9..][..9]));
             }
         }
-        let packed = pack(&[outputs], inputs, &exchanged, None);
         let mut result = FeatureMap::to_overwrite_like(gradient, inputs);
-        convolve_map(isa, (gradient, 1), &packed, After::default(), &mut result);
+        let bank = FilterBank {
+            inputs: &[outputs],
+            out_channels: inputs,
+            weights: &exchanged,
+            biases: None,
+            factor: 1,
+        };
+        match self.precision {
+            Precision::F32 => convolve::<Winograd>(isa, gradient, bank, After::default(), &mut result),
+            Precision::Bf16 => convolve::<Bf16>(isa, gradient, bank, After::default(), &mut result),
+        }
         result
     }
+}
+
+fn convolve<M: Method>(
+    isa: Isa,
+    map: &FeatureMap<'_>,
+    bank: FilterBank<'_>,
+    after: After<'_>,
+    output: &mut FeatureMap<'_>,
+) {
+    M::convolve_map(isa, (map, bank.factor), &M::pack(bank), after, output);
 }

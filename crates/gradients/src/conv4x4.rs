@@ -6,12 +6,16 @@
 use std::ops::Range;
 
 use esrgan_kernels::{
-    CHANNELS_PER_BLOCK, ChannelBlock, ConvRow, Epilogue, Isa, Kernel, OuterProducts, PackedConv, Residual,
-    add_products, blocks_for, conv_row,
+    CHANNELS_PER_BLOCK, CHANNELS_PER_PAIRED_BLOCK, ChannelBlock, ConvRow, ConvRowBf16, Epilogue, Isa, Kernel,
+    OuterProducts, PackedConv, PackedKind, Residual, add_products, conv_row, conv_row_bf16,
 };
 use rayon::prelude::*;
 
 use crate::map::FeatureMap;
+use crate::method::Precision;
+use crate::paired::PairedMap;
+
+mod bf16;
 
 const SIDE: usize = 4;
 const TAPS: usize = SIDE * SIDE;
@@ -21,6 +25,9 @@ const GATHERED_PIXELS: usize = 128;
 /// Gathered rows that a call of the kernel multiplies: their weights stay in the second-level cache.
 const ROWS_OF_A_CALL: usize = 128;
 
+/// Pixels of which products are added up in one call: what is gathered stays in the second-level cache.
+const PIXELS_OF_A_PART: usize = 2048;
+
 /// A 4x4 convolution of stride two without biases.
 #[derive(Clone, Copy, Debug)]
 pub struct Conv4x4<'a> {
@@ -28,6 +35,8 @@ pub struct Conv4x4<'a> {
     pub weights: &'a [f32],
     /// Input and output channels.
     pub channels: (usize, usize),
+    /// In what it multiplies.
+    pub precision: Precision,
 }
 
 /// Output pixels, counted through all rows and samples, and where their taps lie.
@@ -99,21 +108,40 @@ impl Task<'_> {
                 let residual = Residual { scale: 1.0, rows: &residual_rows };
                 let residuals = std::slice::from_ref(&residual);
                 let residuals = if before.is_some() { residuals } else { &[] };
-                conv_row(
-                    isa,
-                    ConvRow {
-                        weights,
-                        first_out_block: self.out_blocks.start + index,
-                        inputs: &inputs,
-                        pixels,
-                        out_stride: 1,
-                        epilogue: Epilogue { slopes: None, residuals },
-                        outputs: &mut [result],
-                    },
-                );
+                let epilogue = Epilogue { slopes: None, residuals };
+                let first_out_block = self.out_blocks.start + index;
+                multiply_rows(isa, (weights, first_out_block), &inputs, epilogue, result);
             }
         }
         results
+    }
+}
+
+/// The pixels of an output block: each the product of what the inputs have in its place with the weights.
+fn multiply_rows(
+    isa: Isa,
+    (weights, first_out_block): (&PackedConv, usize),
+    inputs: &[&[ChannelBlock]],
+    epilogue: Epilogue<'_>,
+    output: &mut [ChannelBlock],
+) {
+    let (pixels, out_stride) = (output.len(), 1);
+    let outputs = &mut [output];
+    if weights.kind() == PackedKind::Bf16 {
+        let paired_outputs = &mut [];
+        let row = ConvRowBf16 {
+            weights,
+            first_out_block,
+            inputs,
+            pixels,
+            out_stride,
+            epilogue,
+            outputs,
+            paired_outputs,
+        };
+        conv_row_bf16(isa, row);
+    } else {
+        conv_row(isa, ConvRow { weights, first_out_block, inputs, pixels, out_stride, epilogue, outputs });
     }
 }
 
@@ -153,17 +181,21 @@ struct Product {
 
 /// Packs `weight(output, tap, input)` for gathered rows, a part for each call of the kernel.
 fn pack(
+    precision: Precision,
     taps: usize,
-    inputs: usize,
-    outputs: usize,
+    (inputs, outputs): (usize, usize),
     weight: impl Fn(usize, usize, usize) -> f32 + Sync,
 ) -> Vec<PackedConv> {
-    let blocks = blocks_for(inputs);
+    let (most, pack): (_, fn(_, &[usize], _, &[f32], _) -> _) = match precision {
+        Precision::F32 => (CHANNELS_PER_BLOCK, PackedConv::new),
+        Precision::Bf16 => (CHANNELS_PER_PAIRED_BLOCK, PackedConv::new_bf16),
+    };
+    let blocks = inputs.div_ceil(most);
     // Tap and channels of each gathered row.
     let rows: Vec<(usize, Range<usize>)> = (0..taps * blocks)
         .map(|row| {
-            let first = row % blocks * CHANNELS_PER_BLOCK;
-            (row / blocks, first..inputs.min(first + CHANNELS_PER_BLOCK))
+            let first = row % blocks * most;
+            (row / blocks, first..inputs.min(first + most))
         })
         .collect();
     rows.par_chunks(ROWS_OF_A_CALL)
@@ -175,7 +207,7 @@ fn pack(
                     values.extend(channels.clone().map(|input| weight(output, *tap, input)));
                 }
             }
-            PackedConv::new(Kernel::POINTWISE, &widths, outputs, &values, None)
+            pack(Kernel::POINTWISE, &widths, outputs, &values, None)
                 .expect("as many values as the channels ask for")
         })
         .collect()
@@ -188,6 +220,11 @@ fn offset(tap: usize) -> (isize, isize) {
 impl Conv4x4<'_> {
     fn weight(&self, output: usize, tap: usize, input: usize) -> f32 {
         self.weights[(output * self.channels.0 + input) * TAPS + tap]
+    }
+
+    /// A map as bf16 kernels read it, where that is what multiplies.
+    fn paired(&self, isa: Isa, map: &FeatureMap<'_>) -> Option<PairedMap> {
+        (self.precision == Precision::Bf16).then(|| PairedMap::of(isa, map))
     }
 
     /// The output.
@@ -203,9 +240,11 @@ impl Conv4x4<'_> {
             "even sides, not {width}x{height}"
         );
         let size = (height / STRIDE, width / STRIDE);
-        let weights = pack(TAPS, channels, self.channels.1, |o, tap, i| self.weight(o, tap, i));
+        let weights = pack(self.precision, TAPS, self.channels, |o, tap, i| self.weight(o, tap, i));
         let offsets: Vec<_> = (0..TAPS).map(offset).collect();
-        let products = multiply(isa, Gather { map: input, size, stride: STRIDE }, &offsets, &weights);
+        let paired = self.paired(isa, input);
+        let map = paired.as_ref().map_or(input, PairedMap::rows);
+        let products = multiply(isa, Gather { map, size, stride: STRIDE }, &offsets, &weights);
         let mut output = FeatureMap::to_overwrite(samples, self.channels.1, size.0, size.1);
         scatter(&products, &mut output, (0, 0), 1);
         output
@@ -219,6 +258,8 @@ impl Conv4x4<'_> {
         let [samples, channels, height, width] = gradient.shape();
         assert_eq!(channels, self.channels.1, "channels of the gradient");
         let mut input = FeatureMap::to_overwrite(samples, self.channels.0, height * STRIDE, width * STRIDE);
+        let paired = self.paired(isa, gradient);
+        let map = paired.as_ref().map_or(gradient, PairedMap::rows);
         for phase in 0..STRIDE * STRIDE {
             let phase = (phase / STRIDE, phase % STRIDE);
             // Input row 2y + phase is tap t of output row (2y + phase + 1 - t) / 2, for taps of the right parity.
@@ -229,9 +270,9 @@ impl Conv4x4<'_> {
             let taps: Vec<(usize, (isize, isize))> =
                 pairs.map(|((ty, dy), (tx, dx))| (ty * SIDE + tx, (dy, dx))).collect();
             let offsets: Vec<(isize, isize)> = taps.iter().map(|(_, offset)| *offset).collect();
-            let weights =
-                pack(taps.len(), channels, self.channels.0, |o, tap, i| self.weight(i, taps[tap].0, o));
-            let gather = Gather { map: gradient, size: (height, width), stride: 1 };
+            let exchanged = |o, tap: usize, i| self.weight(i, taps[tap].0, o);
+            let weights = pack(self.precision, taps.len(), (channels, self.channels.0), exchanged);
+            let gather = Gather { map, size: (height, width), stride: 1 };
             scatter(&multiply(isa, gather, &offsets, &weights), &mut input, phase, STRIDE);
         }
         input
@@ -251,9 +292,16 @@ impl Conv4x4<'_> {
         assert_eq!(channels, self.channels.1, "channels of the gradient");
         let gather = Gather { map: input, size: (height, width), stride: STRIDE };
         let blocks = input.blocks();
+        let pairs = (self.precision == Precision::Bf16).then(|| bf16::GradientPairs::of(isa, gradient));
         let sums: Vec<Vec<[ChannelBlock; CHANNELS_PER_BLOCK]>> = (0..TAPS * blocks)
             .into_par_iter()
-            .map(|index| tap_products(isa, gather, gradient, (index / blocks, index % blocks)))
+            .map(|index| {
+                let place = (index / blocks, index % blocks);
+                match &pairs {
+                    None => tap_products(isa, gather, gradient, place),
+                    Some(pairs) => bf16::tap_products(isa, gather, pairs, place),
+                }
+            })
             .collect();
         let mut weights = vec![0.0; self.weights.len()];
         weights.par_chunks_mut(self.channels.0 * TAPS).enumerate().for_each(|(output, filters)| {
@@ -275,7 +323,6 @@ fn tap_products(
     gradient: &FeatureMap<'_>,
     (tap, block): (usize, usize),
 ) -> Vec<[ChannelBlock; CHANNELS_PER_BLOCK]> {
-    const PIXELS_OF_A_PART: usize = 2048;
     let [samples, _, height, width] = gradient.shape();
     let rows_of_a_part = (PIXELS_OF_A_PART / width).max(1);
     let mut sums = vec![[ChannelBlock::ZERO; CHANNELS_PER_BLOCK]; gradient.blocks()];

@@ -1,14 +1,16 @@
 //! The residual dense block: five 3x3 convolutions, each of everything before it.
 //!
 //! Wang et al., "ESRGAN", 2018, section 3.1; its backward pass has the shape of its forward pass: the gradient of a feature is
-//! one convolution of the gradients of all later ones, so their transforms are shared as the features' are.
+//! one convolution of the gradients of all later ones, so what is prepared of them is shared as the features' is.
 
-use esrgan_kernels::{Isa, PackedConv, blocks_for};
+use esrgan_kernels::Isa;
 use rayon::prelude::*;
 
-use crate::conv3x3::{pack, turned};
+use crate::conv3x3::turned;
 use crate::map::FeatureMap;
-use crate::transformed::{After, ProductSums, Transformed, convolve, units_of};
+use crate::method::{FilterBank, Method, Precision, Winograd};
+use crate::paired::Bf16;
+use crate::transformed::After;
 
 /// Convolutions of a block.
 const CONVOLUTIONS: usize = 5;
@@ -29,6 +31,8 @@ pub struct DenseBlock<'a> {
     pub growth: usize,
     /// What the last convolution is multiplied with, 0.2 in the paper.
     pub scale: f32,
+    /// In what its convolutions multiply.
+    pub precision: Precision,
 }
 
 /// What a forward pass leaves: its output, and the four features for the backward pass.
@@ -69,26 +73,37 @@ impl DenseBlock<'_> {
     /// Where weights, biases and the input do not have the channels' shape.
     pub fn forward(&self, isa: Isa, input: &FeatureMap<'_>) -> DenseBlockPass {
         assert_eq!(input.shape()[1], self.features, "channels of the input");
-        let packed: Vec<PackedConv> = (0..CONVOLUTIONS)
+        match self.precision {
+            Precision::F32 => self.forward_by::<Winograd>(isa, input),
+            Precision::Bf16 => self.forward_by::<Bf16>(isa, input),
+        }
+    }
+
+    fn forward_by<M: Method>(&self, isa: Isa, input: &FeatureMap<'_>) -> DenseBlockPass {
+        let packed: Vec<M::Filters> = (0..CONVOLUTIONS)
             .into_par_iter()
             .map(|index| {
-                let inputs = self.inputs(index);
-                pack(&inputs, self.outputs(index), self.weights[index], Some(self.biases[index]))
+                M::pack(FilterBank {
+                    inputs: &self.inputs(index),
+                    out_channels: self.outputs(index),
+                    weights: self.weights[index],
+                    biases: Some(self.biases[index]),
+                    factor: 1,
+                })
             })
             .collect();
-        let units = units_of(input.shape()[0], input.shape()[2]);
-        let mut transformed = vec![Transformed::of_inputs(isa, input, units.clone(), 1)];
+        let mut read = vec![M::read(isa, input)];
         let features = std::array::from_fn(|index| {
             let mut feature = FeatureMap::to_overwrite_like(input, self.growth);
-            let inputs: Vec<&Transformed> = transformed.iter().collect();
-            convolve(&inputs, &packed[index], After { slope: Some(SLOPE), residual: None }, &mut feature);
-            transformed.push(Transformed::of_inputs(isa, &feature, units.clone(), 1));
+            let inputs: Vec<&M::Input> = read.iter().collect();
+            let after = After { slope: Some(SLOPE), residual: None };
+            read.push(M::convolve_and_read(isa, &inputs, &packed[index], after, &mut feature));
             feature
         });
         let mut output = FeatureMap::to_overwrite_like(input, self.features);
-        let inputs: Vec<&Transformed> = transformed.iter().collect();
+        let inputs: Vec<&M::Input> = read.iter().collect();
         let after = After { slope: None, residual: Some((self.scale, input)) };
-        convolve(&inputs, &packed[CONVOLUTIONS - 1], after, &mut output);
+        M::convolve(isa, &inputs, &packed[CONVOLUTIONS - 1], after, &mut output);
         DenseBlockPass { output, features }
     }
 
@@ -104,32 +119,54 @@ impl DenseBlock<'_> {
         gradient: &FeatureMap<'_>,
     ) -> DenseBlockGradients {
         assert_eq!(gradient.shape(), input.shape(), "the gradient's shape");
-        let packed: Vec<PackedConv> =
-            (0..CONVOLUTIONS).into_par_iter().map(|part| self.pack_backward(part)).collect();
-        let units = units_of(gradient.shape()[0], gradient.shape()[2]);
-        // Gradients of the convolutions' sums, from the last to the first, and their transforms.
+        match self.precision {
+            Precision::F32 => self.backward_by::<Winograd>(isa, (input, features), gradient),
+            Precision::Bf16 => self.backward_by::<Bf16>(isa, (input, features), gradient),
+        }
+    }
+
+    fn backward_by<M: Method>(
+        &self,
+        isa: Isa,
+        (input, features): (&FeatureMap<'_>, &[FeatureMap<'_>]),
+        gradient: &FeatureMap<'_>,
+    ) -> DenseBlockGradients {
+        let (of_input, sums) = self.sum_gradients::<M>(isa, features, gradient);
+        let (weights, biases) = self.parameter_gradients::<M>(isa, (input, features), &sums);
+        DenseBlockGradients { input: of_input, weights, biases }
+    }
+
+    /// The gradients of the input and of the convolutions' sums, the first convolution first.
+    pub(crate) fn sum_gradients<M: Method>(
+        &self,
+        isa: Isa,
+        features: &[FeatureMap<'_>],
+        gradient: &FeatureMap<'_>,
+    ) -> (FeatureMap<'static>, Vec<FeatureMap<'static>>) {
+        let packed: Vec<M::Filters> =
+            (0..CONVOLUTIONS).into_par_iter().map(|part| self.pack_backward::<M>(part)).collect();
+        // From the last to the first, and as convolutions read them.
         let mut sums = vec![gradient.scaled(self.scale)];
-        let mut transformed = vec![Transformed::of_inputs(isa, &sums[0], units.clone(), 1)];
+        let mut read = vec![M::read(isa, &sums[0])];
         for part in (1..CONVOLUTIONS).rev() {
             let mut sum = FeatureMap::to_overwrite_like(gradient, self.growth);
-            let inputs: Vec<&Transformed> = transformed.iter().collect();
-            convolve(&inputs, &packed[part], After::default(), &mut sum);
+            let inputs: Vec<&M::Input> = read.iter().collect();
+            M::convolve(isa, &inputs, &packed[part], After::default(), &mut sum);
             sum.mask(&features[part - 1], SLOPE);
-            transformed.push(Transformed::of_inputs(isa, &sum, units.clone(), 1));
+            read.push(M::read(isa, &sum));
             sums.push(sum);
         }
         let mut of_input = FeatureMap::to_overwrite_like(gradient, self.features);
-        let inputs: Vec<&Transformed> = transformed.iter().collect();
-        convolve(&inputs, &packed[0], After { slope: None, residual: Some((1.0, gradient)) }, &mut of_input);
-        drop(transformed);
+        let inputs: Vec<&M::Input> = read.iter().collect();
+        let after = After { slope: None, residual: Some((1.0, gradient)) };
+        M::convolve(isa, &inputs, &packed[0], after, &mut of_input);
         sums.reverse();
-        let (weights, biases) = self.parameter_gradients(isa, (input, features), &sums);
-        DenseBlockGradients { input: of_input, weights, biases }
+        (of_input, sums)
     }
 
     /// The filters by which the gradients of the sums of all later convolutions, the last first, become that of the input
     /// (`part` 0) or of a feature.
-    fn pack_backward(&self, part: usize) -> PackedConv {
+    fn pack_backward<M: Method>(&self, part: usize) -> M::Filters {
         let channels = if part == 0 { self.features } else { self.growth };
         let first = if part == 0 { 0 } else { self.features + (part - 1) * self.growth };
         let later: Vec<usize> = (part..CONVOLUTIONS).rev().collect();
@@ -144,28 +181,26 @@ impl DenseBlock<'_> {
             }
         }
         let inputs: Vec<usize> = later.iter().map(|&convolution| self.outputs(convolution)).collect();
-        pack(&inputs, channels, &exchanged, None)
+        M::pack(FilterBank {
+            inputs: &inputs,
+            out_channels: channels,
+            weights: &exchanged,
+            biases: None,
+            factor: 1,
+        })
     }
 
     /// Gradients of weights and biases from those of the convolutions' sums, the first convolution first.
-    fn parameter_gradients(
+    fn parameter_gradients<M: Method>(
         &self,
         isa: Isa,
         (input, features): (&FeatureMap<'_>, &[FeatureMap<'_>]),
         sums: &[FeatureMap<'_>],
     ) -> ([Vec<f32>; CONVOLUTIONS], [Vec<f32>; CONVOLUTIONS]) {
-        let units = units_of(input.shape()[0], input.shape()[2]);
-        let features: Vec<Transformed> = std::iter::once(input)
-            .chain(features)
-            .map(|map| Transformed::of_inputs(isa, map, units.clone(), 1))
-            .collect();
+        let seen: Vec<M::Seen> = std::iter::once(input).chain(features).map(|map| M::see(isa, map)).collect();
         let weights = std::array::from_fn(|index| {
-            let inputs = self.inputs(index);
-            let blocks = inputs.iter().map(|channels| blocks_for(*channels)).sum();
-            let mut products = ProductSums::new(blocks, blocks_for(self.outputs(index)));
-            let features: Vec<&Transformed> = features[..=index].iter().collect();
-            products.add(&features, &Transformed::of_gradient(isa, &sums[index], units.clone()));
-            products.filter_gradient(&inputs, self.outputs(index))
+            let seen: Vec<&M::Seen> = seen[..=index].iter().collect();
+            M::weight_gradient(isa, &seen, &sums[index], (&self.inputs(index), self.outputs(index)))
         });
         (weights, std::array::from_fn(|index| sums[index].channel_sums()))
     }

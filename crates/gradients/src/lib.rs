@@ -5,9 +5,9 @@
 //! inference of whole pictures (the engine streams those; here everything that the backward pass needs is kept).
 //!
 //! # Numerics
-//! 3x3 convolutions and the gradients of their inputs and weights go through Winograd's F(4x4, 3x3), in `f32`. The bits
-//! depend on the arguments and the instruction set alone, not on the number of threads: sums over pixels are taken in one
-//! order.
+//! 3x3 convolutions and the gradients of their inputs and weights go through Winograd's F(4x4, 3x3), in `f32`; or, where a
+//! layer's [`Precision`] says so, directly in bf16 with sums in `f32`. The bits depend on the arguments and the instruction set
+//! alone, not on the number of threads: sums over pixels are taken in one order.
 
 mod batch_norm;
 mod bilinear;
@@ -17,6 +17,9 @@ mod conv4x4;
 mod dense_block;
 mod map;
 mod max_pool;
+mod method;
+mod paired;
+mod pixel_pairs;
 mod transformed;
 
 pub use batch_norm::{BatchNorm, BatchNormGradients, BatchStatistics};
@@ -27,8 +30,11 @@ pub use conv4x4::Conv4x4;
 pub use dense_block::{DenseBlock, DenseBlockGradients, DenseBlockPass};
 pub use map::{FeatureMap, MapMemory};
 pub use max_pool::{max_pool, max_pool_gradient};
+pub use method::Precision;
 
 pub use esrgan_kernels::Isa;
 
+#[cfg(test)]
+mod bf16_tests;
 #[cfg(test)]
 mod tests;

@@ -119,7 +119,7 @@ pub(crate) fn assert_close(what: &str, found: &[f32], expected: &[f64], bound: f
     assert!(off <= bound * largest, "{what}: off by {off:e} of {largest:e}");
 }
 
-fn enlarged(input: &Plain, factor: usize) -> Plain {
+pub(crate) fn enlarged(input: &Plain, factor: usize) -> Plain {
     let [n, c, h, w] = input.shape;
     let mut output = Plain::zeros([n, c, h * factor, w * factor]);
     for place @ [n, c, y, x] in output.places() {
@@ -129,7 +129,7 @@ fn enlarged(input: &Plain, factor: usize) -> Plain {
     output
 }
 
-fn shrunk(gradient: &Plain, factor: usize) -> Plain {
+pub(crate) fn shrunk(gradient: &Plain, factor: usize) -> Plain {
     let [n, c, h, w] = gradient.shape;
     let mut output = Plain::zeros([n, c, h / factor, w / factor]);
     for place @ [n, c, y, x] in gradient.places() {
@@ -177,6 +177,7 @@ fn convolutions_and_their_gradients_are_those_of_plain_sums() {
                 channels: (channels, out),
                 factor,
                 slope,
+                precision: Precision::F32,
             };
             let input = FeatureMap::from_planar(&input, shape);
             let output = layer.forward(isa, &input);
@@ -192,15 +193,16 @@ fn convolutions_and_their_gradients_are_those_of_plain_sums() {
     }
 }
 
-struct PlainBlock {
-    weights: Vec<Vec<f32>>,
-    biases: Vec<Vec<f32>>,
-    features: usize,
-    growth: usize,
+pub(crate) struct PlainBlock {
+    pub(crate) weights: Vec<Vec<f32>>,
+    pub(crate) biases: Vec<Vec<f32>>,
+    pub(crate) features: usize,
+    pub(crate) growth: usize,
+    pub(crate) precision: Precision,
 }
 
 impl PlainBlock {
-    fn new(features: usize, growth: usize) -> Self {
+    pub(crate) fn new(features: usize, growth: usize) -> Self {
         let channels = |index: usize| (features + index * growth, if index == 4 { features } else { growth });
         let weights = (0..5).map(|index| {
             let (inputs, outputs) = channels(index);
@@ -208,26 +210,33 @@ impl PlainBlock {
             values(10 + index as u64, inputs * outputs * 9).into_iter().map(|value| value * scale).collect()
         });
         let biases = (0..5).map(|index| values(20 + index as u64, channels(index).1));
-        Self { weights: weights.collect(), biases: biases.collect(), features, growth }
+        Self {
+            weights: weights.collect(),
+            biases: biases.collect(),
+            features,
+            growth,
+            precision: Precision::F32,
+        }
     }
 
     fn conv(&self, index: usize) -> PlainConv<'_> {
         PlainConv { weights: &self.weights[index], biases: &self.biases[index], side: 3, stride: 1 }
     }
 
-    fn layer(&self) -> DenseBlock<'_> {
+    pub(crate) fn layer(&self) -> DenseBlock<'_> {
         DenseBlock {
             weights: std::array::from_fn(|index| self.weights[index].as_slice()),
             biases: std::array::from_fn(|index| self.biases[index].as_slice()),
             features: self.features,
             growth: self.growth,
             scale: 0.2,
+            precision: self.precision,
         }
     }
 }
 
 /// Channels of maps behind each other.
-fn joined(maps: &[Plain]) -> Plain {
+pub(crate) fn joined(maps: &[Plain]) -> Plain {
     let [n, _, h, w] = maps[0].shape;
     let mut output = Plain::zeros([n, maps.iter().map(|map| map.shape[1]).sum(), h, w]);
     for n in 0..n {
@@ -344,7 +353,7 @@ fn strided_convolutions_and_their_gradients_are_those_of_plain_sums() {
         let (of_input, of_weights, _) =
             plain.backward(&plain_input, &Plain::new(plain_output.shape, &gradient));
         for isa in available() {
-            let layer = Conv4x4 { weights: &weights, channels: (shape[1], out) };
+            let layer = Conv4x4 { weights: &weights, channels: (shape[1], out), precision: Precision::F32 };
             let input = FeatureMap::from_planar(&input, shape);
             assert_close(&what, &layer.forward(isa, &input).to_planar(), &plain_output.values, BOUND);
             let gradient = FeatureMap::from_planar(&gradient, plain_output.shape);

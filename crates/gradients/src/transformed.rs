@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use crate::buffer::Buffer;
 use crate::map::FeatureMap;
+use crate::method::places;
 
 /// Rows of tiles of a batch of maps, each tile of 4x4 pixels transformed to 36 components.
 ///
@@ -384,16 +385,8 @@ impl ProductSums {
     /// The gradient of a filter bank, `[output channel][input channel][3][3]`; `inputs` are the channels of each input, whose
     /// blocks follow each other.
     pub(crate) fn filter_gradient(&self, inputs: &[usize], out_channels: usize) -> Vec<f32> {
-        let in_channels: usize = inputs.iter().sum();
-        // Block and lane of each input channel.
-        let mut places = Vec::with_capacity(in_channels);
-        let mut first_block = 0;
-        for &channels in inputs {
-            places.extend(
-                (0..channels).map(|c| (first_block + c / CHANNELS_PER_BLOCK, c % CHANNELS_PER_BLOCK)),
-            );
-            first_block += channels.div_ceil(CHANNELS_PER_BLOCK);
-        }
+        let places = places(inputs);
+        let in_channels = places.len();
         let taps: Vec<Vec<[ChannelBlock; 9]>> = places
             .par_iter()
             .map(|&(block, lane)| {

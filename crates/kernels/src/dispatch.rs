@@ -1,6 +1,6 @@
 //! The only place that chooses a variant.
 
-use crate::bf16::{ConvRowBf16, assert_pairable};
+use crate::bf16::{ConvRowBf16, OuterProductsBf16, PAIRS_OF_A_TILE, assert_pairable, products};
 use crate::block::ChannelBlock;
 use crate::conv::{ConvRow, ConvSegment};
 use crate::gradient::{OuterProducts, TransformGradient};
@@ -151,6 +151,65 @@ pub fn add_products(isa: Isa, mut call: OuterProducts<'_, '_>) {
         Isa::Neon => Neon::new().expect("NEON was detected").add_products(&mut call),
         #[cfg(not(all(target_arch = "x86_64", target_arch = "aarch64")))]
         other => unreachable!("{other} kernels are not built for this architecture"),
+    }
+}
+
+/// Adds up outer products in bf16: see [`OuterProductsBf16`].
+///
+/// # Numerics
+/// Products of bf16 are exact; they are accumulated in `f32` from the present sums on, over the pairs of pixels in their order,
+/// and within 32 pixels as the instruction has it: see [`conv_row_bf16`], also for which sets run the portable variant.
+///
+/// # Panics
+/// Where `isa` is not available here, and where `call` does not hold together: before anything is written.
+pub fn add_products_bf16(isa: Isa, mut call: OuterProductsBf16<'_, '_>) {
+    assert!(isa.is_available(), "{isa} is not available here");
+    call.assert_consistent();
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Bf16 => {
+            Avx512Bf16::new().expect("AVX-512 BF16 was detected").add_products_bf16(&mut call);
+        }
+        #[cfg(target_arch = "x86_64")]
+        Isa::Amx => Amx::new().expect("AMX was detected").add_products_bf16(&mut call),
+        _ => portable::bf16::add_products(&mut call),
+    }
+}
+
+/// Rounds a row of pixels to bf16 in pairs of neighbours, the right side of [`OuterProductsBf16`]: block `k` of the output holds
+/// pixels `2 * k` (low halves) and `2 * k + 1` (high halves). What is left of the output becomes zero.
+///
+/// # Numerics
+/// As [`pair_row`].
+///
+/// # Panics
+/// Where the output has no room, and where `isa` is not available here.
+pub fn pair_pixels(isa: Isa, pixels: &[ChannelBlock], output: &mut [ChannelBlock]) {
+    assert!(isa.is_available(), "{isa} is not available here");
+    products::assert_room(pixels, output);
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Bf16 | Isa::Amx => {
+            Avx512Bf16::new().expect("AVX-512 BF16 was detected").pair_pixels(pixels, output);
+        }
+        _ => portable::bf16::pair_pixels(pixels, output),
+    }
+}
+
+/// Transposes pixel pairs in groups of sixteen, where they are: the left side of [`OuterProductsBf16`]. Lane `c` of block `k`
+/// becomes lane `k` of block `c`.
+///
+/// # Panics
+/// Where there are other than whole groups, and where `isa` is not available here.
+pub fn transpose_pairs(isa: Isa, pairs: &mut [ChannelBlock]) {
+    assert!(isa.is_available(), "{isa} is not available here");
+    assert!(pairs.len().is_multiple_of(PAIRS_OF_A_TILE), "{} pairs in groups of 16", pairs.len());
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Bf16 | Isa::Amx => {
+            Avx512Bf16::new().expect("AVX-512 BF16 was detected").transpose_pairs(pairs);
+        }
+        _ => portable::bf16::transpose_pairs(pairs),
     }
 }
 

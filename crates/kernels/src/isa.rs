@@ -10,7 +10,8 @@ use std::sync::OnceLock;
 
 #[cfg(target_arch = "x86_64")]
 use crate::{
-    bf16::{self, ConvRowBf16},
+    bf16::{self, ConvRowBf16, OuterProductsBf16},
+    block::CHANNELS_PER_BLOCK,
     x86_64::amx::Tiles,
 };
 
@@ -286,6 +287,36 @@ macro_rules! bf16_tokens {
                 // SAFETY: the token proves the features.
                 unsafe { enabled(self, inputs, output) }
             }
+
+            /// Pairs pixels.
+            pub(crate) fn pair_pixels(self, pixels: &[ChannelBlock], output: &mut [ChannelBlock]) {
+                #[target_feature($(enable = $feature),+)]
+                fn enabled(token: Avx512Bf16, pixels: &[ChannelBlock], output: &mut [ChannelBlock]) {
+                    bf16::products::pair_pixels(token, pixels, output);
+                }
+                // SAFETY: the token proves the features.
+                unsafe { enabled(self, pixels, output) }
+            }
+
+            /// Transposes groups of pixel pairs.
+            pub(crate) fn transpose_pairs(self, pairs: &mut [ChannelBlock]) {
+                #[target_feature($(enable = $feature),+)]
+                fn enabled(token: Avx512Bf16, pairs: &mut [ChannelBlock]) {
+                    bf16::products::transpose(token, pairs);
+                }
+                // SAFETY: the token proves the features.
+                unsafe { enabled(self, pairs) }
+            }
+
+            /// Adds up outer products.
+            pub(crate) fn add_products_bf16(self, call: &mut OuterProductsBf16<'_, '_>) {
+                #[target_feature($(enable = $feature),+)]
+                fn enabled(token: Avx512Bf16, call: &mut OuterProductsBf16<'_, '_>) {
+                    bf16::products::add::<_, CHANNELS_PER_BLOCK>(token, call);
+                }
+                // SAFETY: the token proves the features.
+                unsafe { enabled(self, call) }
+            }
         }
 
         /// Proof of AMX with bf16, of the system's permission to use it, and of AVX-512 BF16.
@@ -304,6 +335,11 @@ macro_rules! bf16_tokens {
             /// Multiplies and adds in tiles alone.
             pub(crate) fn ceiling_bf16(self, rounds: u64) -> u64 {
                 Tiles::new(self).ceiling(rounds)
+            }
+
+            /// Adds up outer products.
+            pub(crate) fn add_products_bf16(self, call: &mut OuterProductsBf16<'_, '_>) {
+                Tiles::new(self).add_outer_products(call);
             }
 
             /// Convolves a row.

@@ -27,12 +27,15 @@ mod portable;
 mod x86_64;
 
 pub use arena::Arena;
-pub use bf16::{CHANNELS_PER_PAIRED_BLOCK, ConvRowBf16, paired_blocks_for};
+pub use bf16::{
+    CHANNELS_PER_PAIRED_BLOCK, ConvRowBf16, OuterProductsBf16, PAIRS_OF_A_TILE, paired_blocks_for,
+};
 pub use block::{CHANNELS_PER_BLOCK, ChannelBlock, blocks_for};
 pub use conv::{ConvRow, ConvSegment, Epilogue, Residual};
 pub use dispatch::{
-    add_products, conv_row, conv_row_bf16, conv_segment, multiply_add_in_registers,
-    multiply_add_in_registers_bf16, pair_row, transform_gradient, transform_segment,
+    add_products, add_products_bf16, conv_row, conv_row_bf16, conv_segment, multiply_add_in_registers,
+    multiply_add_in_registers_bf16, pair_pixels, pair_row, transform_gradient, transform_segment,
+    transpose_pairs,
 };
 pub use gradient::{OuterProducts, TransformGradient, filter_gradients};
 pub use isa::{Isa, UnknownIsaError};

@@ -5,6 +5,7 @@ mod vgg;
 
 use burn::tensor::Tensor;
 
+use crate::arithmetic::Arithmetic;
 use crate::parameters::{Leaves, Parameters};
 
 pub use unet::UnetDiscriminator;
@@ -20,6 +21,16 @@ pub enum Discriminator {
 }
 
 impl Discriminator {
+    /// The same discriminator, computed in another way: by default in `f32` on the fastest instruction set. The convolution of
+    /// the picture always multiplies in `f32`.
+    #[must_use]
+    pub fn computed_with(self, arithmetic: Arithmetic) -> Self {
+        match self {
+            Self::Vgg(network) => Self::Vgg(network.computed_with(arithmetic)),
+            Self::Unet(network) => Self::Unet(network.computed_with(arithmetic)),
+        }
+    }
+
     /// Names and shapes of its tensors.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
         match self {

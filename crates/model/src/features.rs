@@ -6,6 +6,7 @@
 use burn::tensor::{Tensor, TensorData};
 use esrgan_weights::WeightMap;
 
+use crate::arithmetic::Arithmetic;
 use crate::error::ModelError;
 use crate::layers::Map;
 use crate::parameters::{Leaves, Parameters, device};
@@ -95,6 +96,7 @@ pub struct Features {
     network: FeatureNetwork,
     layers: Vec<String>,
     parameters: Parameters,
+    arithmetic: Arithmetic,
 }
 
 impl Features {
@@ -122,7 +124,15 @@ impl Features {
             tensors.push((format!("features.{number}.bias"), vec![*outputs]));
         }
         let parameters = Parameters::from_weights(&tensors, weights)?;
-        Ok(Self { network, layers: layers.to_vec(), parameters })
+        let arithmetic = Arithmetic::default();
+        Ok(Self { network, layers: layers.to_vec(), parameters, arithmetic })
+    }
+
+    /// The same network, computed in another way: by default in `f32` on the fastest instruction set. The convolution of the
+    /// picture always multiplies in `f32`.
+    #[must_use]
+    pub fn computed_with(self, arithmetic: Arithmetic) -> Self {
+        Self { arithmetic, ..self }
     }
 
     /// The layers, in the order in which [`Features::forward`] gives them.
@@ -140,13 +150,13 @@ impl Features {
     /// # Shapes
     /// `[sample][3][row][column]`, RGB in 0..1.
     pub fn forward(&self, leaves: &Leaves<'_>, images: Tensor<4>) -> Vec<Map> {
-        let mut map = Map::of_images(normalised(images));
+        let mut map = Map::of_images(normalised(images)).computed_with(self.arithmetic.of_pictures());
         let mut found: Vec<Option<Map>> = vec![None; self.layers.len()];
         let last = self.parameters.iter().len() / 2;
         for convolution in self.network.convolutions().into_iter().take(last) {
             let (weights, biases) = leaves.convolution(&format!("features.{}", convolution.number));
             let is_wanted = self.layers.contains(&convolution.name);
-            map = map.conv3x3(weights, biases, 1, (!is_wanted).then_some(0.0));
+            map = map.conv3x3(weights, biases, 1, (!is_wanted).then_some(0.0)).computed_with(self.arithmetic);
             for (layer, found) in self.layers.iter().zip(&mut found) {
                 if *layer == convolution.name {
                     *found = Some(map.clone());

@@ -5,6 +5,7 @@
 use burn::tensor::Tensor;
 use esrgan_weights::{Family, ModelSpec};
 
+use crate::arithmetic::Arithmetic;
 use crate::error::ModelError;
 use crate::initial::{Initial, drawn};
 use crate::layers::Map;
@@ -21,6 +22,7 @@ const DENSE_INITIAL_SCALE: f64 = 0.1;
 #[derive(Clone, Debug)]
 pub struct Generator {
     spec: ModelSpec,
+    arithmetic: Arithmetic,
 }
 
 impl Generator {
@@ -30,9 +32,16 @@ impl Generator {
     /// [`ModelError::Family`] for any family but RRDB.
     pub fn new(spec: ModelSpec) -> Result<Self, ModelError> {
         match spec.family() {
-            Family::Rrdb => Ok(Self { spec }),
+            Family::Rrdb => Ok(Self { spec, arithmetic: Arithmetic::default() }),
             found => Err(ModelError::Family { found }),
         }
+    }
+
+    /// The same generator, computed in another way: by default in `f32` on the fastest instruction set. The convolution of the
+    /// picture always multiplies in `f32`.
+    #[must_use]
+    pub fn computed_with(self, arithmetic: Arithmetic) -> Self {
+        Self { arithmetic, ..self }
     }
 
     /// What it is.
@@ -63,7 +72,9 @@ impl Generator {
             let (weights, biases) = leaves.convolution(name);
             map.conv3x3(weights, biases, factor, slope)
         };
-        let first = convolved(Map::of_images(unshuffled(lr, self.spec.unshuffle())), "conv_first", 1, None);
+        let picture = Map::of_images(unshuffled(lr, self.spec.unshuffle()));
+        let picture = picture.computed_with(self.arithmetic.of_pictures());
+        let first = convolved(picture, "conv_first", 1, None).computed_with(self.arithmetic);
         let mut trunk = first.clone();
         for block in 0..self.spec.num_blocks() {
             trunk = rrdb(leaves, trunk, block);
@@ -87,7 +98,8 @@ fn rrdb(leaves: &Leaves<'_>, input: Map, block: usize) -> Map {
         let biases = convolutions.each_ref().map(|(_, biases)| biases.clone());
         map = map.dense_block(convolutions.map(|(weights, _)| weights), biases, RESIDUAL_SCALE);
     }
-    Map { values: map.values.mul_scalar(RESIDUAL_SCALE) + input.values, shape: input.shape }
+    let values = map.values.mul_scalar(RESIDUAL_SCALE) + input.values;
+    Map { values, ..input }
 }
 
 /// Pixels of squares become channels: `[c][y * f + dy][x * f + dx]` to `[(c * f + dy) * f + dx][y][x]`.

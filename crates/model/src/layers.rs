@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, activation};
 use esrgan_gradients::{
-    BatchNorm, BatchStatistics, Conv3x3, Conv4x4, DenseBlock, FeatureMap, Isa, enlarge_bilinear,
+    BatchNorm, BatchStatistics, Conv3x3, Conv4x4, DenseBlock, FeatureMap, enlarge_bilinear,
     enlarge_bilinear_gradient, max_pool, max_pool_gradient,
 };
 
+use crate::arithmetic::Arithmetic;
 use crate::operation::{Operation, apply, flat, of_map, values};
 use crate::parameters::device;
 
@@ -19,14 +20,23 @@ pub struct Map {
     pub values: Tensor<1>,
     /// Samples, channels, height, width.
     pub shape: [usize; 4],
+    /// With what the layers that read it compute.
+    pub arithmetic: Arithmetic,
 }
 
 impl Map {
-    /// Of an image batch, `[sample][channel][row][column]`.
+    /// Of an image batch, `[sample][channel][row][column]`, to be computed with in `f32`.
     pub fn of_images(images: Tensor<4>) -> Self {
         let shape = images.dims();
         let count = shape.iter().product::<usize>();
-        Self { values: apply(ToMap { shape }, [images.reshape([count])]), shape }
+        let values = apply(ToMap { shape }, [images.reshape([count])]);
+        Self { values, shape, arithmetic: Arithmetic::default() }
+    }
+
+    /// The same map, to be computed with in another way.
+    #[must_use]
+    pub fn computed_with(self, arithmetic: Arithmetic) -> Self {
+        Self { arithmetic, ..self }
     }
 
     /// As an image batch, `[sample][channel][row][column]`.
@@ -37,7 +47,7 @@ impl Map {
     /// The same values, through which no gradient flows.
     #[must_use]
     pub fn detached(self) -> Self {
-        Self { values: self.values.detach(), shape: self.shape }
+        Self { values: self.values.detach(), ..self }
     }
 
     /// Values without padding.
@@ -48,7 +58,7 @@ impl Map {
     /// Two maps of one shape, pixel by pixel.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
-        Self { values: self.values + other.values, shape: self.shape }
+        Self { values: self.values + other.values, ..self }
     }
 
     /// The 3x3 convolution, of the map enlarged `factor` times by repetition, with a leaky ReLU behind it where there is a
@@ -57,9 +67,10 @@ impl Map {
     pub fn conv3x3(self, weights: Tensor<1>, biases: Tensor<1>, factor: usize, slope: Option<f32>) -> Self {
         let [samples, _, height, width] = self.shape;
         let outputs = biases.dims()[0];
-        let operation = Convolution3x3 { input: self.shape, outputs, factor, slope };
+        let arithmetic = self.arithmetic;
+        let operation = Convolution3x3 { input: self.shape, outputs, factor, slope, arithmetic };
         let values = apply(operation, [self.values, weights, biases]);
-        Self { values, shape: [samples, outputs, height * factor, width * factor] }
+        Self { values, shape: [samples, outputs, height * factor, width * factor], arithmetic }
     }
 
     /// The 3x3 convolution without biases.
@@ -73,39 +84,39 @@ impl Map {
     #[must_use]
     pub fn conv4x4(self, weights: Tensor<1>, outputs: usize) -> Self {
         let [samples, _, height, width] = self.shape;
-        let values = apply(Convolution4x4 { input: self.shape, outputs }, [self.values, weights]);
-        Self { values, shape: [samples, outputs, height / 2, width / 2] }
+        let operation = Convolution4x4 { input: self.shape, outputs, arithmetic: self.arithmetic };
+        let values = apply(operation, [self.values, weights]);
+        Self { values, shape: [samples, outputs, height / 2, width / 2], ..self }
     }
 
     /// A residual dense block of five convolutions' weights and biases.
     #[must_use]
     pub fn dense_block(self, weights: [Tensor<1>; 5], biases: [Tensor<1>; 5], scale: f32) -> Self {
         let growth = biases[0].dims()[0];
-        let shape = self.shape;
+        let operation = Dense { input: self.shape, growth, scale, arithmetic: self.arithmetic };
         let [w1, w2, w3, w4, w5] = weights;
         let [b1, b2, b3, b4, b5] = biases;
         let inputs = [self.values, w1, w2, w3, w4, w5, b1, b2, b3, b4, b5];
-        Self { values: apply(Dense { input: shape, growth, scale }, inputs), shape }
+        Self { values: apply(operation, inputs), ..self }
     }
 
     /// Batch normalisation with the batch's own statistics, and a leaky ReLU behind it. `seen` is told the statistics.
     #[must_use]
     pub fn batch_norm(self, scales: Tensor<1>, shifts: Tensor<1>, slope: f32, seen: &Seen) -> Self {
-        let shape = self.shape;
-        let operation = Normalisation { input: shape, slope, seen: seen.clone() };
-        Self { values: apply(operation, [self.values, scales, shifts]), shape }
+        let operation = Normalisation { input: self.shape, slope, seen: seen.clone() };
+        Self { values: apply(operation, [self.values, scales, shifts]), ..self }
     }
 
     /// Values below zero become zero.
     #[must_use]
     pub fn relu(self) -> Self {
-        Self { values: activation::relu(self.values), shape: self.shape }
+        Self { values: activation::relu(self.values), ..self }
     }
 
     /// Values below zero are multiplied by the slope.
     #[must_use]
     pub fn leaky_relu(self, slope: f32) -> Self {
-        Self { values: activation::leaky_relu(self.values, f64::from(slope)), shape: self.shape }
+        Self { values: activation::leaky_relu(self.values, f64::from(slope)), ..self }
     }
 
     /// A map of twice the height and width by linear interpolation.
@@ -113,7 +124,7 @@ impl Map {
     pub fn enlarged_bilinear(self) -> Self {
         let [samples, channels, height, width] = self.shape;
         let values = apply(Bilinear { input: self.shape }, [self.values]);
-        Self { values, shape: [samples, channels, 2 * height, 2 * width] }
+        Self { values, shape: [samples, channels, 2 * height, 2 * width], ..self }
     }
 
     /// The largest of each square of 2x2 pixels.
@@ -121,7 +132,7 @@ impl Map {
     pub fn max_pool(self) -> Self {
         let [samples, channels, height, width] = self.shape;
         let values = apply(Pool { input: self.shape }, [self.values]);
-        Self { values, shape: [samples, channels, height / 2, width / 2] }
+        Self { values, shape: [samples, channels, height / 2, width / 2], ..self }
     }
 }
 
@@ -138,10 +149,6 @@ impl Seen {
     fn put(&self, statistics: BatchStatistics) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(statistics);
     }
-}
-
-fn isa() -> Isa {
-    Isa::detect()
 }
 
 fn map(tensor: &FlexTensor, shape: [usize; 4]) -> FeatureMap<'_> {
@@ -188,6 +195,7 @@ struct Convolution3x3 {
     outputs: usize,
     factor: usize,
     slope: Option<f32>,
+    arithmetic: Arithmetic,
 }
 
 impl Convolution3x3 {
@@ -198,6 +206,7 @@ impl Convolution3x3 {
             channels: (self.input[1], self.outputs),
             factor: self.factor,
             slope: self.slope,
+            precision: self.arithmetic.precision,
         }
     }
 
@@ -224,7 +233,8 @@ impl Operation<3> for Convolution3x3 {
         [input, weights, biases]: [FlexTensor; 3],
         is_tracked: [bool; 3],
     ) -> (FlexTensor, ConvolutionState) {
-        let output = of_map(self.layer(&weights, &biases).forward(isa(), &map(&input, self.input)));
+        let output =
+            of_map(self.layer(&weights, &biases).forward(self.arithmetic.isa, &map(&input, self.input)));
         let kept = self.slope.map(|_| output.clone());
         let input = (is_tracked[1] || is_tracked[2]).then_some(input);
         (output, ConvolutionState { weights, biases, input, output: kept })
@@ -240,7 +250,8 @@ impl Operation<3> for Convolution3x3 {
         let input = state.input.as_ref().map(|input| map(input, self.input));
         let output = state.output.as_ref().map(|output| map(output, self.output_shape()));
         let layer = self.layer(&state.weights, &state.biases);
-        let found = layer.backward(isa(), (input.as_ref(), output.as_ref()), gradient, wants[0]);
+        let found =
+            layer.backward(self.arithmetic.isa, (input.as_ref(), output.as_ref()), gradient, wants[0]);
         let (weights, biases) = found.parameters.unzip();
         [
             found.input.map(of_map),
@@ -254,14 +265,22 @@ impl Operation<3> for Convolution3x3 {
 struct Convolution4x4 {
     input: [usize; 4],
     outputs: usize,
+    arithmetic: Arithmetic,
+}
+
+impl Convolution4x4 {
+    fn layer<'a>(&self, weights: &'a FlexTensor) -> Conv4x4<'a> {
+        let channels = (self.input[1], self.outputs);
+        Conv4x4 { weights: values(weights), channels, precision: self.arithmetic.precision }
+    }
 }
 
 impl Operation<2> for Convolution4x4 {
     type State = [FlexTensor; 2];
 
     fn forward(&self, [input, weights]: [FlexTensor; 2], _: [bool; 2]) -> (FlexTensor, [FlexTensor; 2]) {
-        let layer = Conv4x4 { weights: values(&weights), channels: (self.input[1], self.outputs) };
-        (of_map(layer.forward(isa(), &map(&input, self.input))), [input, weights])
+        let output = self.layer(&weights).forward(self.arithmetic.isa, &map(&input, self.input));
+        (of_map(output), [input, weights])
     }
 
     fn backward(
@@ -270,12 +289,12 @@ impl Operation<2> for Convolution4x4 {
         gradient: &FlexTensor,
         wants: [bool; 2],
     ) -> [Option<FlexTensor>; 2] {
-        let [samples, inputs, height, width] = self.input;
-        let layer = Conv4x4 { weights: values(weights), channels: (inputs, self.outputs) };
+        let [samples, _, height, width] = self.input;
+        let (isa, layer) = (self.arithmetic.isa, self.layer(weights));
         let gradient = map(gradient, [samples, self.outputs, height / 2, width / 2]);
         [
-            wants[0].then(|| of_map(layer.input_gradient(isa(), &gradient))),
-            wants[1].then(|| flat(layer.weight_gradient(isa(), &map(input, self.input), &gradient))),
+            wants[0].then(|| of_map(layer.input_gradient(isa, &gradient))),
+            wants[1].then(|| flat(layer.weight_gradient(isa, &map(input, self.input), &gradient))),
         ]
     }
 }
@@ -285,6 +304,7 @@ struct Dense {
     input: [usize; 4],
     growth: usize,
     scale: f32,
+    arithmetic: Arithmetic,
 }
 
 /// The input, weights and biases, and the four features.
@@ -302,6 +322,7 @@ impl Dense {
             features: self.input[1],
             growth: self.growth,
             scale: self.scale,
+            precision: self.arithmetic.precision,
         }
     }
 }
@@ -310,7 +331,7 @@ impl Operation<11> for Dense {
     type State = DenseState;
 
     fn forward(&self, inputs: [FlexTensor; 11], _: [bool; 11]) -> (FlexTensor, DenseState) {
-        let pass = self.layer(&inputs).forward(isa(), &map(&inputs[0], self.input));
+        let pass = self.layer(&inputs).forward(self.arithmetic.isa, &map(&inputs[0], self.input));
         (of_map(pass.output), DenseState { inputs, features: pass.features.map(of_map) })
     }
 
@@ -324,7 +345,12 @@ impl Operation<11> for Dense {
         let shape = [samples, self.growth, height, width];
         let features = state.features.each_ref().map(|feature| map(feature, shape));
         let input = map(&state.inputs[0], self.input);
-        let found = self.layer(&state.inputs).backward(isa(), &input, &features, &map(gradient, self.input));
+        let found = self.layer(&state.inputs).backward(
+            self.arithmetic.isa,
+            &input,
+            &features,
+            &map(gradient, self.input),
+        );
         let parameters = found.weights.into_iter().chain(found.biases).map(flat);
         let mut gradients = std::iter::once(of_map(found.input)).chain(parameters);
         wants.map(|is_wanted| gradients.next().filter(|_| is_wanted))

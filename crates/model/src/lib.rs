@@ -6,6 +6,7 @@
 //! Parameters and maps are flat tensors; shapes are the layers' own. So the optimiser, the average and the checkpoint see a
 //! list of named vectors.
 
+mod arithmetic;
 mod discriminator;
 mod error;
 mod features;
@@ -16,9 +17,12 @@ mod operation;
 mod parameters;
 mod spectral_norm;
 
+pub use arithmetic::Arithmetic;
 pub use discriminator::{Discriminator, UnetDiscriminator, VggDiscriminator};
 pub use error::ModelError;
 pub use features::{FeatureNetwork, Features};
 pub use generator::Generator;
 pub use layers::{Map, Seen};
 pub use parameters::{Leaves, Parameter, Parameters, device};
+
+pub use esrgan_gradients::{Isa, Precision};

@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use esrgan_dataset::{Inspection, ValidationFolders, inspect};
+use esrgan_model::Isa;
 use esrgan_recipe::{Losses, Recipe};
 use esrgan_weights::{Limits, load_tensors};
 
@@ -46,6 +47,8 @@ pub struct Checked {
     pub inspection: Option<Inspection>,
     /// What would keep the training from starting, beside problems of single pictures.
     pub faults: Vec<TrainError>,
+    /// The instruction set, where it has no instructions for the bf16 that is asked for: `f32` will be computed.
+    pub computed_in_f32: Option<Isa>,
     /// Numbers in the generator.
     pub generator_parameters: Option<usize>,
     /// Numbers in the discriminator, where there is one.
@@ -82,11 +85,15 @@ impl Checked {
 }
 
 /// Decodes every picture, reads every file to start from, and tries two steps; goes on behind what it finds as far as that makes
-/// sense. The recipe is one that [`Recipe::checked`] has let pass.
+/// sense. The recipe is one that [`Recipe::checked`] has let pass. `isa` is as in [`TrainOptions`](crate::TrainOptions).
 ///
 /// # Errors
 /// [`TrainError::Threads`]; everything else is in [`Checked`].
-pub fn check(recipe: &Recipe, progress: &(dyn Fn(CheckEvent) + Sync)) -> Result<Checked, TrainError> {
+pub fn check(
+    recipe: &Recipe,
+    isa: Option<Isa>,
+    progress: &(dyn Fn(CheckEvent) + Sync),
+) -> Result<Checked, TrainError> {
     let threads = recipe.threads.unwrap_or(0);
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
@@ -96,7 +103,7 @@ pub fn check(recipe: &Recipe, progress: &(dyn Fn(CheckEvent) + Sync)) -> Result<
         let mut checked = Checked::default();
         checked.add_pictures(recipe, progress);
         progress(CheckEvent::Files);
-        let networks = checked.add_networks(recipe);
+        let networks = checked.add_networks(recipe, isa);
         checked.add_lpips(recipe);
         if let Some(networks) = networks.filter(|_| checked.faults.is_empty()) {
             checked.add_trial(recipe, networks, progress);
@@ -119,14 +126,15 @@ impl Checked {
     }
 
     /// The networks, and the files that they start from; none where they cannot be made.
-    fn add_networks(&mut self, recipe: &Recipe) -> Option<Networks> {
-        let mut made = Networks::of(recipe);
+    fn add_networks(&mut self, recipe: &Recipe, isa: Option<Isa>) -> Option<Networks> {
+        let mut made = Networks::of(recipe, isa);
         if let Err(TrainError::Perceptual { .. }) = &made {
             // What has nothing to do with that file is looked at all the same.
-            let others = Networks::of(&without_perceptual(recipe));
+            let others = Networks::of(&without_perceptual(recipe), isa);
             self.faults.extend(std::mem::replace(&mut made, others).err());
         }
         let networks = made.map_err(|fault| self.faults.push(fault)).ok()?;
+        self.computed_in_f32 = networks.computes_f32_instead(recipe);
         match networks.first_generator(recipe) {
             Ok(parameters) => self.generator_parameters = Some(parameters.count()),
             Err(fault) => self.faults.push(fault),

@@ -8,7 +8,7 @@ use esrgan_core::{Classify, Kind};
 use esrgan_dataset::DatasetError;
 use esrgan_evaluate::{EvaluateError, UnknownMetricError};
 use esrgan_journal::JournalError;
-use esrgan_model::{FeatureNetwork, ModelError};
+use esrgan_model::{FeatureNetwork, Isa, ModelError};
 use esrgan_recipe::RecipeError;
 use esrgan_upscale::UpscaleError;
 
@@ -16,16 +16,6 @@ use esrgan_upscale::UpscaleError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
-    /// The recipe asks for what is not built.
-    #[error("`{key}`: expected {expected}, found {found}")]
-    Unsupported {
-        /// The key.
-        key: &'static str,
-        /// Its value.
-        found: String,
-        /// What there is.
-        expected: &'static str,
-    },
     /// A file to start from does not fit.
     #[error("`{}`", path.display())]
     Start {
@@ -78,6 +68,14 @@ pub enum TrainError {
         value: f64,
         /// The last good checkpoint, in words.
         last: String,
+    },
+    /// The instruction set is not available here.
+    #[error("this processor does not offer {isa}: it has {available}")]
+    Isa {
+        /// What was asked for.
+        isa: Isa,
+        /// What there is.
+        available: String,
     },
     /// The threads could not be started.
     #[error("{threads} threads could not be started")]
@@ -175,11 +173,10 @@ impl TrainError {
 impl Classify for TrainError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Unsupported { .. } => Kind::Unsupported,
             Self::Start { source, .. } | Self::Perceptual { source, .. } | Self::Model(source) => {
                 source.kind()
             }
-            Self::OtherRecipe { .. } | Self::Metric { .. } => Kind::Argument,
+            Self::OtherRecipe { .. } | Self::Metric { .. } | Self::Isa { .. } => Kind::Argument,
             Self::Evaluate(source) => source.kind(),
             Self::Upscale(source) => source.kind(),
             Self::Incomplete { .. } => Kind::Malformed,

@@ -21,7 +21,8 @@ pub use adam::{Adam, AdamSettings};
 pub use check::{CheckEvent, Checked, Trial, check};
 pub use error::TrainError;
 pub use losses::{AdversarialLoss, FeatureLoss, PerceptualLoss, PixelLoss};
-pub use run::{Ended, Event, Resume, train};
+pub use run::{Ended, Event, Resume, TrainOptions, train};
 pub use step::{Adversaries, Crops, Figures, Found, GanLosses, Trained, pixel_gradient};
 
 pub use esrgan_dataset::{Duplicate, Inspection};
+pub use esrgan_model::Isa;

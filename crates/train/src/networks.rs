@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use esrgan_model::{
-    Discriminator, FeatureNetwork, Features, Generator, ModelError, Parameters, UnetDiscriminator,
-    VggDiscriminator,
+    Arithmetic, Discriminator, FeatureNetwork, Features, Generator, Isa, ModelError, Parameters,
+    UnetDiscriminator, VggDiscriminator,
 };
 use esrgan_recipe::{
     AdversarialKind, Discriminator as DiscriminatorSettings, DiscriminatorKind, FeatureCriterion, Optimizer,
@@ -23,6 +23,8 @@ pub(crate) struct Networks {
     pub(crate) generator: Generator,
     pub(crate) pixel: (PixelLoss, f32),
     pub(crate) gan: Option<Gan>,
+    /// With what they are computed.
+    pub(crate) arithmetic: Arithmetic,
 }
 
 /// What the second stage has beside the generator.
@@ -33,23 +35,30 @@ pub(crate) struct Gan {
 }
 
 impl Networks {
-    /// Those of a recipe; files that it names are read.
-    pub(crate) fn of(recipe: &Recipe) -> Result<Self, TrainError> {
-        refuse_unbuilt(recipe)?;
-        let generator = Generator::new(spec(recipe)?)?;
+    /// Those of a recipe, computed on an instruction set, the fastest one where it is `None`; files that it names are read.
+    pub(crate) fn of(recipe: &Recipe, isa: Option<Isa>) -> Result<Self, TrainError> {
+        let arithmetic = Arithmetic::serving(available(isa)?, precision(recipe.precision));
+        let generator = Generator::new(spec(recipe)?)?.computed_with(arithmetic);
         let pixel = (pixel_loss(recipe.losses.pixel.kind), recipe.losses.pixel.weight as f32);
+        let perceptual = recipe.losses.perceptual.as_ref();
+        let perceptual = perceptual.map(|perceptual| perceptual_loss(perceptual, arithmetic));
         let gan = match (recipe.stage, &recipe.discriminator, &recipe.losses.adversarial) {
             (Stage::Gan, Some(settings), Some(adversarial)) => Some(Gan {
-                discriminator: discriminator(settings, recipe.data.crop_px)?,
+                discriminator: discriminator(settings, recipe.data.crop_px)?.computed_with(arithmetic),
                 losses: GanLosses {
-                    perceptual: recipe.losses.perceptual.as_ref().map(perceptual_loss).transpose()?,
+                    perceptual: perceptual.transpose()?,
                     adversarial: (adversarial_loss(adversarial.kind), adversarial.weight as f32),
                     pixel: Some(pixel),
                 },
             }),
             _ => None,
         };
-        Ok(Self { generator, pixel, gan })
+        Ok(Self { generator, pixel, gan, arithmetic })
+    }
+
+    /// The set on which `f32` is computed where the recipe asks for bf16.
+    pub(crate) fn computes_f32_instead(&self, recipe: &Recipe) -> Option<Isa> {
+        (precision(recipe.precision) != self.arithmetic.precision).then_some(self.arithmetic.isa)
     }
 
     /// The generator before its first step: a model's weights, or drawn ones.
@@ -91,14 +100,14 @@ impl Networks {
     }
 }
 
-/// Refuses what a recipe may ask for and nothing here does.
-fn refuse_unbuilt(recipe: &Recipe) -> Result<(), TrainError> {
-    let refusal =
-        |key, found: &str, expected| TrainError::Unsupported { key, found: found.to_owned(), expected };
-    if recipe.precision == Precision::Bf16 {
-        return Err(refusal("precision", "bf16", "f32"));
+/// The set that is asked for, if the processor has it.
+fn available(isa: Option<Isa>) -> Result<Isa, TrainError> {
+    let isa = isa.unwrap_or_else(Isa::detect);
+    if isa.is_available() {
+        return Ok(isa);
     }
-    Ok(())
+    let available = Isa::ALL.iter().filter(|isa| isa.is_available()).map(|isa| isa.name());
+    Err(TrainError::Isa { isa, available: available.collect::<Vec<_>>().join(", ") })
 }
 
 fn spec(recipe: &Recipe) -> Result<ModelSpec, TrainError> {
@@ -143,6 +152,13 @@ pub(crate) fn settings(optimizer: &Optimizer) -> AdamSettings {
     AdamSettings { betas: (betas[0], betas[1]), epsilon, weight_decay, is_decoupled }
 }
 
+fn precision(wanted: Precision) -> esrgan_model::Precision {
+    match wanted {
+        Precision::F32 => esrgan_model::Precision::F32,
+        Precision::Bf16 => esrgan_model::Precision::Bf16,
+    }
+}
+
 fn pixel_loss(kind: PixelKind) -> PixelLoss {
     match kind {
         PixelKind::L1 => PixelLoss::L1,
@@ -167,7 +183,10 @@ fn discriminator(settings: &DiscriminatorSettings, crop_px: usize) -> Result<Dis
     })
 }
 
-fn perceptual_loss(perceptual: &Perceptual) -> Result<(PerceptualLoss, f32), TrainError> {
+fn perceptual_loss(
+    perceptual: &Perceptual,
+    arithmetic: Arithmetic,
+) -> Result<(PerceptualLoss, f32), TrainError> {
     let network = match perceptual.network {
         PerceptualNetwork::Vgg16 => FeatureNetwork::Vgg16,
         PerceptualNetwork::Vgg19 => FeatureNetwork::Vgg19,
@@ -177,7 +196,7 @@ fn perceptual_loss(perceptual: &Perceptual) -> Result<(PerceptualLoss, f32), Tra
     let weights = load_tensors(path, &Limits::default()).map_err(|source| refusal(source.into()))?;
     let (layers, weights_of_layers): (Vec<String>, Vec<f32>) =
         perceptual.layers.iter().map(|(layer, weight)| (layer.clone(), *weight as f32)).unzip();
-    let features = Features::new(network, &layers, &weights).map_err(refusal)?;
+    let features = Features::new(network, &layers, &weights).map_err(refusal)?.computed_with(arithmetic);
     let criterion = match perceptual.criterion {
         FeatureCriterion::L1 => FeatureLoss::L1,
         FeatureCriterion::L2 => FeatureLoss::L2,

@@ -11,6 +11,7 @@ use std::time::Instant;
 use esrgan_checkpoint::{Best, Checkpoints, load};
 use esrgan_evaluate::Metric;
 use esrgan_journal::{Journal, Monitor, Record, RecordKind, Thresholds, Warning, read_records};
+use esrgan_model::Isa;
 use esrgan_recipe::Recipe;
 use esrgan_weights::{Model, SaveOptions};
 
@@ -38,9 +39,26 @@ pub enum Resume {
     Never,
 }
 
+/// Where and how a run is carried out.
+#[derive(Clone, Debug, Default)]
+pub struct TrainOptions {
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// Where it begins.
+    pub resume: Resume,
+    /// The instruction set; none: the fastest one there is. bf16 is computed where a set has instructions for it, and by
+    /// [`Isa::Portable`], which shows what they give.
+    pub isa: Option<Isa>,
+}
+
 /// What a run says while it goes on.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
+    /// bf16 was asked for; `f32` is computed, which is faster on this set and more exact.
+    ComputedInF32 {
+        /// The instruction set, which has no instructions for bf16.
+        isa: Isa,
+    },
     /// It begins at this step of so many.
     Begun {
         /// Steps done before.
@@ -90,17 +108,16 @@ pub enum Ended {
     Stopped,
 }
 
-/// Trains by a recipe in a folder, until it is done or `stop` is set; `heard` is told what happens.
+/// Trains by a recipe, until it is done or `stop` is set; `heard` is told what happens.
 ///
-/// The folder gets `model.safetensors` (the average of the last checkpoint, which `esrgan upscale` takes), `checkpoints/`, and the
+/// The run's folder gets `model.safetensors` (the average of the last checkpoint, which `esrgan upscale` takes), `checkpoints/`, and the
 /// journal's files. A run that was killed and goes on ends with the same bits as one that was not.
 ///
 /// # Errors
 /// [`TrainError`]; checkpoints that were saved before stay.
 pub fn train(
     recipe: &Recipe,
-    folder: &Path,
-    resume: &Resume,
+    options: &TrainOptions,
     stop: &AtomicBool,
     heard: &mut (dyn FnMut(Event<'_>) + Send),
 ) -> Result<Ended, TrainError> {
@@ -109,7 +126,7 @@ pub fn train(
         .num_threads(threads)
         .build()
         .map_err(|source| TrainError::Threads { threads, source })?;
-    pool.install(|| Run::begin(recipe, folder, resume, heard)?.go_on(stop, heard))
+    pool.install(|| Run::begin(recipe, options, heard)?.go_on(stop, heard))
 }
 
 struct Run<'r> {
@@ -126,11 +143,14 @@ struct Run<'r> {
 impl<'r> Run<'r> {
     fn begin(
         recipe: &'r Recipe,
-        folder: &Path,
-        resume: &Resume,
+        options: &TrainOptions,
         heard: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> Result<Self, TrainError> {
-        let networks = Networks::of(recipe)?;
+        let TrainOptions { folder, resume, isa } = options;
+        let networks = Networks::of(recipe, *isa)?;
+        if let Some(isa) = networks.computes_f32_instead(recipe) {
+            heard(Event::ComputedInF32 { isa });
+        }
         let checkpoints = Checkpoints::open(&folder.join("checkpoints"))?;
         let found = match resume {
             Resume::Auto => checkpoints.newest_valid()?,

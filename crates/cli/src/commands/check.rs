@@ -10,7 +10,8 @@ use esrgan_train::{CheckEvent, Checked, Duplicate, Trial, check};
 use esrgan_upscale::machine_memory_bytes;
 use serde_json::{Value, json};
 
-use super::train::{duration, recipe};
+use super::isa_from_environment;
+use super::train::{computed_in_f32, duration, recipe};
 use crate::Outcome;
 use crate::flags::CheckFlags;
 use crate::talk::{self, Count};
@@ -22,7 +23,7 @@ const NAMED_DUPLICATES: usize = 20;
 pub(crate) fn run(flags: &CheckFlags) -> anyhow::Result<Outcome> {
     let recipe = recipe(&flags.recipe, &flags.settings)?;
     let bar = Count::new();
-    let checked = check(&recipe, &|event| match event {
+    let checked = check(&recipe, isa_from_environment()?, &|event| match event {
         CheckEvent::Pictures { done, total } => bar.set("pictures", done as u64, total as u64),
         CheckEvent::Files => bar.set("files to start from", 0, 1),
         CheckEvent::Step { number, of } => bar.set("steps", number - 1, of),
@@ -148,7 +149,10 @@ impl Report<'_> {
                 line(text, name, format_args!("{parameters} parameters"))?;
             }
         }
-        Ok(())
+        match self.checked.computed_in_f32 {
+            Some(isa) => line(text, "note", computed_in_f32(isa)),
+            None => Ok(()),
+        }
     }
 
     /// What the steps took. Returns how many warnings there are.

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use esrgan_recipe::{Recipe, preset};
-use esrgan_train::{Ended, Event, Resume, train};
+use esrgan_train::{Ended, Event, Isa, Resume, TrainOptions, train};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::isa_from_environment;
 use crate::Outcome;
 use crate::flags::TrainFlags;
 use crate::talk;
@@ -23,12 +24,13 @@ pub(crate) fn run(flags: &TrainFlags) -> anyhow::Result<Outcome> {
         Some("none") => Resume::Never,
         _ => Resume::At(flags.resume.clone()),
     };
+    let options = TrainOptions { folder: folder.clone(), resume, isa: isa_from_environment()? };
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
     eprintln!("{}: the run's folder", folder.display());
     let mut talk = Talk::new(recipe.steps, recipe.checkpoints.log_every);
-    let ended = train(&recipe, &folder, &resume, &stop, &mut |event| talk.hear(&event));
+    let ended = train(&recipe, &options, &stop, &mut |event| talk.hear(&event));
     talk.bar.finish_and_clear();
     match ended {
         Ok(Ended::Done) => {
@@ -55,6 +57,11 @@ pub(super) fn recipe(path: &Path, settings: &[(String, String)]) -> anyhow::Resu
         None => Recipe::read(path, settings)?,
     };
     Ok(recipe.checked()?)
+}
+
+/// Why `f32` is computed where bf16 is asked for.
+pub(super) fn computed_in_f32(isa: Isa) -> String {
+    format!("{isa} has no instructions for bf16: computed in f32, which is faster on it, and more exact")
 }
 
 fn default_folder(recipe: &Path) -> PathBuf {
@@ -89,6 +96,7 @@ impl Talk {
 
     fn hear(&mut self, event: &Event<'_>) {
         match event {
+            Event::ComputedInF32 { isa } => self.say(&format!("note: {}", computed_in_f32(*isa))),
             Event::Begun { step, steps, passed_over } => {
                 self.has_begun = true;
                 passed_over

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use esrgan_testkit::shared_data;
+use esrgan_train::Isa;
 
-use crate::run::{Folder, esrgan, text};
+use crate::run::{Folder, command, ended, esrgan, text};
 use crate::training::{ending, gan_recipe, psnr_recipe, validation};
 
 /// Runs until the line of a step is seen, and kills.
@@ -178,4 +179,37 @@ fn what_is_wrong_is_said_before_anything_starts() {
     refused(&["optimizer.generator.learning_rate=0.5"], "optimizer.generator.learning_rate");
     let again = esrgan(&["train", &text(&recipe), "-o", &output, "--resume", "none"]);
     assert_eq!(again.code, 2, "{}", again.stderr);
+}
+
+/// bf16 is computed where a processor is fast in it, and in plain Rust where that is asked for.
+#[test]
+fn bf16_is_computed_or_its_replacement_named() {
+    let Some(hr) = shared_data("eval/Set5/HR") else { return };
+    let folder = Folder::new();
+    let recipe = folder.join("recipe.toml");
+    std::fs::write(&recipe, psnr_recipe(&hr, 3)).unwrap();
+    let train = |name: &str, isa: &str, precision: &str| {
+        let output = text(&folder.join(name));
+        let precision = format!("precision={precision}");
+        let mut command = command(&["train", &text(&recipe), "-o", &output, "--set", &precision]);
+        let output = command.env("ESRGAN_ISA", isa).output().unwrap();
+        (ended(&output).unwrap(), std::fs::read(folder.join(name).join("model.safetensors")).ok())
+    };
+    let (plain, of_f32) = train("f32", "portable", "f32");
+    assert_eq!(plain.code, 0, "{}", plain.stderr);
+    let (shown, of_bf16) = train("bf16", "portable", "bf16");
+    assert_eq!(shown.code, 0, "{}", shown.stderr);
+    assert!(!shown.stderr.contains("no instructions for bf16"), "{}", shown.stderr);
+    assert!(of_f32.is_some() && of_bf16.is_some() && of_f32 != of_bf16);
+
+    if Isa::Avx2.is_available() {
+        let (replaced, found) = train("avx2", "avx2", "bf16");
+        assert_eq!(replaced.code, 0, "{}", replaced.stderr);
+        assert!(replaced.stderr.contains("no instructions for bf16"), "{}", replaced.stderr);
+        let (_, expected) = train("avx2-f32", "avx2", "f32");
+        assert!(found.is_some() && found == expected);
+    }
+    let (refused, _) = train("refused", "vliw", "f32");
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains("ESRGAN_ISA") && refused.stderr.contains("vliw"), "{}", refused.stderr);
 }

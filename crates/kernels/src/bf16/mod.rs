@@ -8,6 +8,7 @@
 //! the order in which instructions for bf16 take pairs ("VNNI" in Intel's "Architecture Instruction Set Extensions
 //! Programming Reference").
 
+pub(crate) mod products;
 mod round;
 mod simd;
 pub(crate) mod tile;
@@ -19,6 +20,7 @@ use crate::block::{CHANNELS_PER_BLOCK, ChannelBlock};
 use crate::conv::Epilogue;
 use crate::pack::{PackedConv, PackedKind};
 
+pub use products::{OuterProductsBf16, PAIRS_OF_A_TILE};
 pub(crate) use round::{round, round_f64};
 pub(crate) use simd::{Bf16Products, Block, Paired};
 

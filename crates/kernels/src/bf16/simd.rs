@@ -18,6 +18,14 @@ pub(crate) trait Bf16Products: Copy {
     /// # Safety
     /// - `target` is valid for writes of sixteen `f32`.
     unsafe fn store_paired(self, target: *mut f32, low: Block<Self>, high: Block<Self>);
+    /// Rounds sixteen channels of two pixels to bf16, as [`Bf16Products::store_paired`] does, and stores them as a pair of
+    /// pixels: lane by lane the first pixel's channel in the low half, the second's in the high half.
+    ///
+    /// # Safety
+    /// - `target` is valid for writes of sixteen `f32`.
+    unsafe fn store_pixel_pair(self, target: *mut f32, first: Block<Self>, second: Block<Self>);
+    /// Lanes of two blocks, by their numbers: those of `a` from 0, those of `b` from 16. Their bits stay.
+    fn select(self, a: Block<Self>, b: Block<Self>, lanes: &[u32; 16]) -> Block<Self>;
 }
 
 /// Sixteen lanes of `T`.

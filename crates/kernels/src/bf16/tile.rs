@@ -185,8 +185,9 @@ pub(crate) fn pair<T: Bf16Products>(token: T, inputs: &[&[ChannelBlock]], output
     }
 }
 
+/// All lanes zero.
 #[inline(always)]
-fn zero<T: Bf16Products>(token: T) -> Block<T> {
+pub(super) fn zero<T: Bf16Products>(token: T) -> Block<T> {
     // SAFETY: the reference is to sixteen `f32`.
     unsafe { token.floats().load(ChannelBlock::ZERO.0.as_ptr()) }
 }

@@ -16,6 +16,8 @@ use crate::block::{CHANNELS_PER_BLOCK, ChannelBlock};
 use crate::conv::tile::MAX_GROUP;
 use crate::isa::Amx;
 
+mod products;
+
 /// Pixels of a tile: its most rows.
 const TILE_PIXELS: usize = 16;
 /// Tiles of sums.

@@ -5,6 +5,7 @@
 
 use burn::tensor::Tensor;
 
+use crate::arithmetic::Arithmetic;
 use crate::error::ModelError;
 use crate::initial::{Initial, drawn};
 use crate::layers::Map;
@@ -19,6 +20,7 @@ const SIDE_MULTIPLE: usize = 8;
 #[derive(Clone, Debug)]
 pub struct UnetDiscriminator {
     features: usize,
+    arithmetic: Arithmetic,
 }
 
 /// One convolution.
@@ -46,7 +48,14 @@ impl UnetDiscriminator {
         if crop_px == 0 || !crop_px.is_multiple_of(SIDE_MULTIPLE) {
             return Err(ModelError::UnetSize { found: crop_px });
         }
-        Ok(Self { features })
+        Ok(Self { features, arithmetic: Arithmetic::default() })
+    }
+
+    /// The same discriminator, computed in another way; see [`super::Discriminator::computed_with`]. The spectral norm is computed
+    /// in `f32`.
+    #[must_use]
+    pub fn computed_with(self, arithmetic: Arithmetic) -> Self {
+        Self { arithmetic, ..self }
     }
 
     fn layers(&self) -> impl Iterator<Item = Layer> {
@@ -124,7 +133,8 @@ impl UnetDiscriminator {
             let (weights, biases) = leaves.convolution(name);
             map.conv3x3(weights, biases, 1, slope)
         };
-        let whole = biased(Map::of_images(images), "conv0", Some(SLOPE));
+        let picture = Map::of_images(images).computed_with(self.arithmetic.of_pictures());
+        let whole = biased(picture, "conv0", Some(SLOPE)).computed_with(self.arithmetic);
         let half = down(whole.clone(), 1);
         let quarter = down(half.clone(), 2);
         let eighth = down(quarter.clone(), 3);

@@ -5,6 +5,7 @@
 
 use burn::tensor::{Tensor, activation};
 
+use crate::arithmetic::Arithmetic;
 use crate::error::ModelError;
 use crate::initial::{Initial, drawn};
 use crate::layers::{Map, Seen};
@@ -22,6 +23,7 @@ const MOMENTUM: f32 = 0.1;
 pub struct VggDiscriminator {
     features: usize,
     input_px: usize,
+    arithmetic: Arithmetic,
 }
 
 /// One convolution: its number, channels, whether it halves the sides.
@@ -39,9 +41,16 @@ impl VggDiscriminator {
     /// [`ModelError::DiscriminatorSize`] for other sides than 128 and 256.
     pub fn new(features: usize, input_px: usize) -> Result<Self, ModelError> {
         match input_px {
-            128 | 256 => Ok(Self { features, input_px }),
+            128 | 256 => Ok(Self { features, input_px, arithmetic: Arithmetic::default() }),
             found => Err(ModelError::DiscriminatorSize { found }),
         }
+    }
+
+    /// The same discriminator, computed in another way; see [`super::Discriminator::computed_with`]. Normalisations and linear
+    /// layers are computed in `f32`.
+    #[must_use]
+    pub fn computed_with(self, arithmetic: Arithmetic) -> Self {
+        Self { arithmetic, ..self }
     }
 
     /// Stages of two convolutions each.
@@ -117,10 +126,10 @@ impl VggDiscriminator {
     pub fn forward(&self, leaves: &Leaves<'_>, running: &mut Parameters, images: Tensor<4>) -> Tensor<2> {
         let [samples, _, height, width] = images.dims();
         assert_eq!([height, width], [self.input_px; 2], "crops of the discriminator's size");
-        let mut map = Map::of_images(images);
+        let mut map = Map::of_images(images).computed_with(self.arithmetic.of_pictures());
         let mut seen = Vec::new();
         for stage in self.convolutions() {
-            map = layer(leaves, map, &stage, &mut seen);
+            map = layer(leaves, map, &stage, &mut seen).computed_with(self.arithmetic);
         }
         move_towards(running, &seen);
         let count = map.count() / samples;

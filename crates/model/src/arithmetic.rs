@@ -1,0 +1,51 @@
+//! With what a network computes.
+
+use esrgan_gradients::{Isa, Precision};
+
+/// An instruction set, and in what convolutions multiply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arithmetic {
+    /// The instruction set.
+    pub isa: Isa,
+    /// In what convolutions multiply, those of pictures apart.
+    pub precision: Precision,
+}
+
+impl Default for Arithmetic {
+    /// `f32` on the fastest set that there is.
+    fn default() -> Self {
+        Self { isa: Isa::detect(), precision: Precision::F32 }
+    }
+}
+
+impl Arithmetic {
+    /// What serves a wish best on a set: bf16 where it has instructions for it, or where plain Rust was chosen, which can show
+    /// what they give; `f32` elsewhere, being faster there and more exact. As the engine chooses.
+    pub fn serving(isa: Isa, wanted: Precision) -> Self {
+        let has_bf16 = isa.has_native_bf16() || isa == Isa::Portable;
+        Self { isa, precision: if has_bf16 { wanted } else { Precision::F32 } }
+    }
+
+    /// What convolves a picture: `f32` always. Eight bits are too few for its samples, and the layer is small.
+    pub(crate) fn of_pictures(self) -> Self {
+        Self { precision: Precision::F32, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bf16_is_computed_where_it_is_fast_or_shown() {
+        let serves = |isa| Arithmetic::serving(isa, Precision::Bf16).precision == Precision::Bf16;
+        let found: Vec<Isa> = Isa::ALL.into_iter().filter(|isa| serves(*isa)).collect();
+        assert_eq!(found, [Isa::Portable, Isa::Avx512Bf16, Isa::Amx]);
+        for isa in Isa::ALL {
+            assert_eq!(
+                Arithmetic::serving(isa, Precision::F32),
+                Arithmetic { isa, precision: Precision::F32 }
+            );
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Training in bf16 beside training in `f32`: same seed, same data.
+
+use esrgan_model::{Arithmetic, Generator, Isa, Precision};
+use esrgan_train::{Adam, AdamSettings, Crops, PixelLoss, Trained, pixel_gradient};
+use esrgan_weights::{Activation, Family, ModelSpec, SpecParts};
+
+const STEPS: u64 = 30;
+const SAMPLES: usize = 2;
+const LR_PX: usize = 8;
+const HR_PX: usize = 32;
+
+/// How far the losses of a step may lie from each other, as a part of that of `f32`.
+///
+/// A product's sides are rounded by up to 2^-9 each, so a sum of many by less than 2^-8, and the loss, a mean of differences to the
+/// truth, by less still. Adam's steps depend on the gradients' signs, which are the same but where a gradient is next to
+/// nothing; the losses therefore stay together for these few steps, within the rounding of one pass.
+const PART: f64 = 1.0 / 256.0;
+
+fn generator(arithmetic: Arithmetic) -> Generator {
+    let parts = SpecParts {
+        family: Family::Rrdb,
+        scale: 4,
+        in_channels: 3,
+        out_channels: 3,
+        num_features: 16,
+        num_blocks: 1,
+        growth_channels: 8,
+        unshuffle: 1,
+        upsampling: vec![2, 2],
+        activation: Activation::LeakyRelu,
+    };
+    let generator = Generator::new(ModelSpec::new(parts).expect("a sound network"));
+    generator.expect("an RRDB network").computed_with(arithmetic)
+}
+
+/// Smooth pictures, each step others; the small ones are means of squares.
+fn crops(step: u64) -> Crops {
+    let hr: Vec<f32> = (0..SAMPLES * 3 * HR_PX * HR_PX)
+        .map(|index| {
+            let [x, y, plane] =
+                [index % HR_PX, index / HR_PX % HR_PX, index / HR_PX / HR_PX].map(|at| at as f32);
+            let phase = step as f32 + plane;
+            0.5 + 0.25 * (x / (5.0 + plane) + phase).sin() * (y / 6.0 + phase).cos()
+                + 0.2 * (x * y / 90.0 + phase).sin()
+        })
+        .collect();
+    let mean = |index: usize| {
+        let (x, y, plane) = (index % LR_PX, index / LR_PX % LR_PX, index / LR_PX / LR_PX);
+        let square = (0..16).map(|at| hr[(plane * HR_PX + 4 * y + at / 4) * HR_PX + 4 * x + at % 4]);
+        square.sum::<f32>() / 16.0
+    };
+    let lr = (0..SAMPLES * 3 * LR_PX * LR_PX).map(mean).collect();
+    Crops { lr, hr, sharpened: None, samples: SAMPLES, lr_px: LR_PX, hr_px: HR_PX }
+}
+
+/// The losses of all steps.
+fn losses(precision: Precision) -> Vec<f64> {
+    let generator = generator(Arithmetic { isa: Isa::Portable, precision });
+    let parameters = generator.initial(7);
+    let optimizer = Adam::new(AdamSettings { betas: (0.9, 0.99), ..AdamSettings::default() }, &parameters);
+    let mut trained = Trained { parameters, optimizer, clip_norm: None };
+    (0..STEPS)
+        .map(|step| {
+            let mut found =
+                pixel_gradient(&generator, &trained.parameters, (PixelLoss::L1, 1.0), &crops(step));
+            trained.update(&mut found.gradients, 1e-3);
+            found.figures[0].1
+        })
+        .collect()
+}
+
+#[test]
+fn losses_in_bf16_stay_with_those_in_f32() {
+    let (f32, bf16) = (losses(Precision::F32), losses(Precision::Bf16));
+    let parts: Vec<f64> = f32.iter().zip(&bf16).map(|(f32, bf16)| (bf16 - f32).abs() / f32).collect();
+    println!("{f32:?}\n{bf16:?}\n{parts:?}");
+    let largest = parts.iter().copied().fold(0.0, f64::max);
+    assert!(largest < PART, "off by {largest}: {parts:?}");
+    // Other numbers, and both learn.
+    assert!(largest > 1e-7, "{largest}");
+    assert!(f32[29] < 0.5 * f32[0] && bf16[29] < 0.5 * bf16[0], "{f32:?}");
+}
