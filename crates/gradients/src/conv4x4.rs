@@ -186,9 +186,9 @@ fn pack(
     (inputs, outputs): (usize, usize),
     weight: impl Fn(usize, usize, usize) -> f32 + Sync,
 ) -> Vec<PackedConv> {
-    let (most, pack): (_, fn(_, &[usize], _, &[f32], _) -> _) = match precision {
-        Precision::F32 => (CHANNELS_PER_BLOCK, PackedConv::new),
-        Precision::Bf16 => (CHANNELS_PER_PAIRED_BLOCK, PackedConv::new_bf16),
+    let most = match precision {
+        Precision::F32 => CHANNELS_PER_BLOCK,
+        Precision::Bf16 => CHANNELS_PER_PAIRED_BLOCK,
     };
     let blocks = inputs.div_ceil(most);
     // Tap and channels of each gathered row.
@@ -207,8 +207,11 @@ fn pack(
                     values.extend(channels.clone().map(|input| weight(output, *tap, input)));
                 }
             }
-            pack(Kernel::POINTWISE, &widths, outputs, &values, None)
-                .expect("as many values as the channels ask for")
+            let packed = match precision {
+                Precision::F32 => PackedConv::new(Kernel::POINTWISE, &widths, outputs, &values, None),
+                Precision::Bf16 => PackedConv::new_bf16(Kernel::POINTWISE, &widths, outputs, &values, None),
+            };
+            packed.expect("as many values as the channels ask for")
         })
         .collect()
 }

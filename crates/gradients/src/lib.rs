@@ -37,4 +37,6 @@ pub use esrgan_kernels::Isa;
 #[cfg(test)]
 mod bf16_tests;
 #[cfg(test)]
+mod difference_tests;
+#[cfg(test)]
 mod tests;

@@ -130,10 +130,11 @@ impl Method for Winograd {
     type Seen = Transformed;
 
     fn pack(bank: FilterBank<'_>) -> PackedConv {
+        let kind = PackedKind::OverTransformed;
+        let blocks = PackedConv::weight_blocks(kind, Kernel::CENTRED_3X3, bank.inputs, bank.out_channels);
+        // One for all parts, which the system then gives large pages for.
+        let arena = Arena::new(blocks);
         let packed = bank.pack(|FilterBank { inputs, out_channels, weights, biases, .. }| {
-            let kind = PackedKind::OverTransformed;
-            let arena =
-                Arena::new(PackedConv::weight_blocks(kind, Kernel::CENTRED_3X3, inputs, out_channels));
             let packed = PackedConv::new_over_transformed(&arena, inputs, out_channels, weights, biases);
             vec![packed.expect("as many values as the channels ask for")]
         });

@@ -157,8 +157,8 @@ fn schedules_fit_the_run() {
         &[
             (
                 "steps",
-                "2001",
-                "`schedule.periods` is [2000], 2000 in all: expected `steps` together, 2001 or more",
+                "4001",
+                "`schedule.periods` is [4000], 4000 in all: expected `steps` together, 4001 or more",
             ),
             (
                 "schedule.restart_weights",
@@ -169,11 +169,11 @@ fn schedules_fit_the_run() {
             (
                 "schedule.minimum",
                 "0.1",
-                "`schedule.minimum` is 0.1: expected at most the learning rate 0.0005",
+                "`schedule.minimum` is 0.1: expected at most the learning rate 0.001",
             ),
         ],
     );
-    let found = problems("tiny-psnr-x4", &[("schedule.periods", "[0, 2000]")]);
+    let found = problems("tiny-psnr-x4", &[("schedule.periods", "[0, 4000]")]);
     assert_eq!(found.len(), 2, "{found:?}");
 }
 
