@@ -7,6 +7,7 @@ mod bytes;
 mod files;
 mod kind;
 mod markup;
+mod memory;
 mod notice;
 mod parallel;
 mod picture;
@@ -15,6 +16,7 @@ pub use bytes::{ParseBytesError, format_bytes, parse_bytes};
 pub use files::{PendingFile, folder_of, sync_folder, write_atomically};
 pub use kind::{Classify, Kind};
 pub use markup::escape_markup;
+pub use memory::{available_memory_bytes, forget_peak_memory, machine_memory_bytes, peak_memory_bytes};
 pub use notice::Notice;
 pub use parallel::in_parallel;
 pub use picture::{

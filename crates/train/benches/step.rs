@@ -4,6 +4,7 @@
 
 use std::time::Instant;
 
+use esrgan_core::peak_memory_bytes;
 use esrgan_model::{Discriminator, FeatureNetwork, Features, Generator, VggDiscriminator};
 use esrgan_train::{
     Adam, AdamSettings, AdversarialLoss, Adversaries, Crops, FeatureLoss, GanLosses, PerceptualLoss,
@@ -70,13 +71,6 @@ fn median(name: &str, mut round: impl FnMut()) {
     println!("{name} step  batch 4  64/23/32  f32: {:.3} s", seconds[ROUNDS / 2]);
 }
 
-/// The most memory that the process has held, as Linux says it.
-fn peak_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
-}
-
 fn main() {
     let generator = generator();
     let discriminator = Discriminator::Vgg(VggDiscriminator::new(64, 128).expect("a size that there is"));
@@ -110,7 +104,7 @@ fn main() {
                 pixel_gradient(&generator, &of_generator.parameters, (PixelLoss::L1, 1.0), &crops);
             of_generator.update(&mut found.gradients, LEARNING_RATE);
         });
-        println!("peak RSS {:.0} MB", peak_bytes().unwrap_or(0) as f64 / 1e6);
+        println!("peak RSS {:.0} MB", peak_memory_bytes().unwrap_or(0) as f64 / 1e6);
         median("gan  ", || {
             let judge = (&of_discriminator.parameters, &mut running);
             let (mut found, made) =
@@ -120,6 +114,6 @@ fn main() {
             let mut found = networks.discriminator_gradient(judge, adversarial, made, &crops);
             of_discriminator.update(&mut found.gradients, LEARNING_RATE);
         });
-        println!("peak RSS {:.0} MB", peak_bytes().unwrap_or(0) as f64 / 1e6);
+        println!("peak RSS {:.0} MB", peak_memory_bytes().unwrap_or(0) as f64 / 1e6);
     });
 }

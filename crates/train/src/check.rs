@@ -5,13 +5,13 @@
 
 use std::time::Instant;
 
+use esrgan_core::{forget_peak_memory, peak_memory_bytes};
 use esrgan_dataset::{Inspection, ValidationFolders, inspect};
 use esrgan_model::Isa;
 use esrgan_recipe::{Losses, Recipe};
 use esrgan_weights::{Limits, load_tensors};
 
 use crate::error::TrainError;
-use crate::memory::{forget_peak, peak_bytes};
 use crate::networks::Networks;
 use crate::state::State;
 use crate::stepping::{Stepping, dataset_options, not_finite};
@@ -184,7 +184,7 @@ fn trial(
     networks: Networks,
     progress: &(dyn Fn(CheckEvent) + Sync),
 ) -> Result<(Trial, u64), TrainError> {
-    forget_peak();
+    forget_peak_memory();
     let state = State::first(recipe, &networks)?;
     let mut stepping = Stepping::begin(recipe, networks, state)?;
     let mut seconds_per_step = 0.0;
@@ -201,7 +201,7 @@ fn trial(
     let trial = Trial {
         seconds_per_step,
         estimated_seconds: seconds_per_step * recipe.steps as f64,
-        peak_memory_bytes: peak_bytes(),
+        peak_memory_bytes: peak_memory_bytes(),
         further_cache_bytes: 0,
     };
     Ok((trial, stepping.cached_bytes()))

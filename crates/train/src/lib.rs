@@ -9,7 +9,6 @@ mod adam;
 mod check;
 mod error;
 mod losses;
-mod memory;
 mod networks;
 mod run;
 mod state;

@@ -30,7 +30,7 @@ mod upscaler;
 pub use batch::{Batch, BatchJob, BatchOptions, list_batch};
 pub use downscale::{DownscaleOptions, DownscaleReport, downscale_file, downscale_picture};
 pub use error::UpscaleError;
-pub use memory::{default_budget_bytes, machine_memory_bytes};
+pub use memory::default_budget_bytes;
 pub use passes::AlphaMode;
 pub use plan::PicturePlan;
 pub use size::OutputSize;

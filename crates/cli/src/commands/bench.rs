@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
-use esrgan_core::SampleDepth;
+use esrgan_core::{SampleDepth, peak_memory_bytes};
 use esrgan_upscale::{
     AlphaMode, EncodeOptions, Job, ModelOptions, PictureFormat, PictureOptions, Upscaler, decode, encode,
     probe,
@@ -61,7 +61,7 @@ fn time(flags: &BenchFlags, model: &Path, input: &Path) -> anyhow::Result<Outcom
     let report = json!({
         "seconds": median,
         "gflops": gflops,
-        "peak_rss_bytes": peak_rss_bytes(),
+        "peak_rss_bytes": peak_memory_bytes(),
         "peak_bytes_planned": plan.peak_bytes,
         "isa": upscaler.isa().name(),
         "precision": upscaler.network().precision().name(),
@@ -83,11 +83,4 @@ fn time(flags: &BenchFlags, model: &Path, input: &Path) -> anyhow::Result<Outcom
         ))?;
     }
     Ok(Outcome::Done)
-}
-
-/// The most memory that this process has held, where the system says it.
-pub(super) fn peak_rss_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }

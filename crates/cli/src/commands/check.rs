@@ -4,10 +4,9 @@ use std::error::Error;
 use std::fmt::Write;
 use std::path::Path;
 
-use esrgan_core::format_bytes;
+use esrgan_core::{format_bytes, machine_memory_bytes};
 use esrgan_recipe::{Recipe, Stage};
 use esrgan_train::{CheckEvent, Checked, Duplicate, Trial, check};
-use esrgan_upscale::machine_memory_bytes;
 use serde_json::{Value, json};
 
 use super::isa_from_environment;

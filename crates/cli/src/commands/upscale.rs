@@ -12,7 +12,6 @@ use esrgan_upscale::{
 };
 use serde_json::json;
 
-use super::bench::peak_rss_bytes;
 use super::isa_from_environment;
 use super::models::find_model;
 use crate::Outcome;
@@ -199,7 +198,7 @@ impl Run<'_> {
             "threads": self.upscaler.engine().threads(),
             "mode": report.mode,
             "peak_bytes_planned": report.peak_bytes_planned,
-            "peak_rss_bytes": peak_rss_bytes(),
+            "peak_rss_bytes": esrgan_core::peak_memory_bytes(),
             "notices": report.notices.iter().map(Notice::as_str).collect::<Vec<_>>(),
         })
     }

@@ -1,5 +1,6 @@
 //! `esrgan train`.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,7 +9,7 @@ use esrgan_testkit::shared_data;
 use esrgan_train::Isa;
 
 use crate::run::{Folder, command, ended, esrgan, text};
-use crate::training::{ending, gan_recipe, psnr_recipe, validation};
+use crate::training::{assert_same_endings, gan_recipe, psnr_recipe, validation};
 
 /// Runs until the line of a step is seen, and kills.
 fn run_and_kill(recipe: &Path, output: &Path, step: u64) {
@@ -29,6 +30,24 @@ fn run_and_kill(recipe: &Path, output: &Path, step: u64) {
     assert!(is_seen, "step {step} was not reached: {seen:?}");
 }
 
+/// Trains twice, in `undisturbed` and in `killed`, where the run is killed at these steps: all files are the same in the end. Returns
+/// them.
+fn assert_kills_change_nothing(
+    folder: &Folder,
+    recipe: &Path,
+    steps: impl IntoIterator<Item = u64>,
+) -> BTreeMap<String, Vec<u8>> {
+    let (undisturbed, killed) = (folder.join("undisturbed"), folder.join("killed"));
+    let train = |output: &Path| {
+        let ended = esrgan(&["train", &text(recipe), "-o", &text(output)]);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+    };
+    train(&undisturbed);
+    steps.into_iter().for_each(|step| run_and_kill(recipe, &killed, step));
+    train(&killed);
+    assert_same_endings(&undisturbed, &killed, "killed")
+}
+
 #[test]
 fn a_run_that_is_killed_again_and_again_ends_with_the_same_bytes() {
     let Some(hr) = shared_data("eval/Set5/HR") else { return };
@@ -36,24 +55,13 @@ fn a_run_that_is_killed_again_and_again_ends_with_the_same_bytes() {
     let recipe = folder.join("recipe.toml");
     let lr = shared_data("eval/Set5/LR").expect("the same data");
     std::fs::write(&recipe, psnr_recipe(&hr, 46) + &validation(&hr, &lr, "psnr-y")).unwrap();
-    let (undisturbed, killed) = (folder.join("undisturbed"), folder.join("killed"));
-    let ended = esrgan(&["train", &text(&recipe), "-o", &text(&undisturbed)]);
-    assert_eq!(ended.code, 0, "{}", ended.stderr);
     // Between checkpoints, and while a validation goes on.
-    for step in (1..46).filter(|step| step % 2 == 1 || step % 4 == 0) {
-        run_and_kill(&recipe, &killed, step);
-    }
-    let ended = esrgan(&["train", &text(&recipe), "-o", &text(&killed)]);
-    assert_eq!(ended.code, 0, "{}", ended.stderr);
-    let (expected, found) = (ending(&undisturbed), ending(&killed));
-    assert_eq!(expected.keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>());
-    for (name, bytes) in &expected {
-        assert!(found[name] == *bytes, "{name} differs");
-    }
+    let expected =
+        assert_kills_change_nothing(&folder, &recipe, (1..46).filter(|step| step % 2 == 1 || step % 4 == 0));
     for name in ["best.safetensors", "checkpoints/best.json", "step-00000004.png", "step-00000046.png"] {
         assert!(expected.contains_key(name), "{name}: {:?}", expected.keys());
     }
-    assert!(killed.join("curves.svg").exists());
+    assert!(folder.join("killed/curves.svg").exists());
     let log = String::from_utf8(expected["log.jsonl"].clone()).unwrap();
     assert!(log.contains("\"psnr_y_bicubic\":28.43"), "bicubic's figure of Set5: {log}");
 
@@ -64,7 +72,7 @@ fn a_run_that_is_killed_again_and_again_ends_with_the_same_bytes() {
         "upscale",
         &text(&small),
         "-m",
-        &text(&killed.join("model.safetensors")),
+        &text(&folder.join("killed/model.safetensors")),
         "-o",
         &text(&output),
     ]);
@@ -88,18 +96,7 @@ fn the_second_stage_starts_from_the_first_and_goes_on_after_a_kill() {
     let start = text(&folder.join("first/model.safetensors"));
     let gan = gan_recipe(&hr, 6, &vgg).replace("growth = 4\n", &format!("growth = 4\nstart = \"{start}\"\n"));
     std::fs::write(&recipe, gan).unwrap();
-    let (undisturbed, killed) = (folder.join("undisturbed"), folder.join("killed"));
-    let ended = esrgan(&["train", &text(&recipe), "-o", &text(&undisturbed)]);
-    assert_eq!(ended.code, 0, "{}", ended.stderr);
-    for step in [1, 3, 5] {
-        run_and_kill(&recipe, &killed, step);
-    }
-    let ended = esrgan(&["train", &text(&recipe), "-o", &text(&killed)]);
-    assert_eq!(ended.code, 0, "{}", ended.stderr);
-    let (expected, found) = (ending(&undisturbed), ending(&killed));
-    for (name, bytes) in &expected {
-        assert!(found[name] == *bytes, "{name} differs");
-    }
+    let expected = assert_kills_change_nothing(&folder, &recipe, [1, 3, 5]);
     let log = String::from_utf8(expected["log.jsonl"].clone()).unwrap();
     for name in [
         "loss_pixel",
@@ -131,21 +128,10 @@ fn real_esrgans_stage_goes_on_after_a_kill() {
         .replace("\"bicubic\"", "\"real-esrgan\"")
         .replace("\"relativistic\"", "\"vanilla\"");
     std::fs::write(&recipe, text_of).unwrap();
-    let (undisturbed, killed) = (folder.join("undisturbed"), folder.join("killed"));
-    let ended = esrgan(&["train", &text(&recipe), "-o", &text(&undisturbed)]);
-    assert_eq!(ended.code, 0, "{}", ended.stderr);
-    for step in [1, 3] {
-        run_and_kill(&recipe, &killed, step);
-    }
-    let ended = esrgan(&["train", &text(&recipe), "-o", &text(&killed)]);
-    assert_eq!(ended.code, 0, "{}", ended.stderr);
-    let (expected, found) = (ending(&undisturbed), ending(&killed));
-    for (name, bytes) in &expected {
-        assert!(found[name] == *bytes, "{name} differs");
-    }
+    assert_kills_change_nothing(&folder, &recipe, [1, 3]);
 
     // Its discriminator is one to start from.
-    let start = undisturbed.join("checkpoints/step-0000000004/discriminator.safetensors");
+    let start = folder.join("undisturbed/checkpoints/step-0000000004/discriminator.safetensors");
     let start = format!("discriminator.start={}", text(&start));
     let output = text(&folder.join("again"));
     let ended = esrgan(&["train", &text(&recipe), "-o", &output, "--set", &start, "--set", "steps=1"]);

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use esrgan_testkit::shared_data;
 
 use crate::run::{Ended, Folder, command, ended, esrgan, text};
-use crate::training::{ending, gan_recipe, own_set5, psnr_recipe, truncate};
+use crate::training::{assert_same_endings, gan_recipe, own_set5, psnr_recipe, truncate};
 
 /// Every point of a save at which `ESRGAN_FAIL_SAVE` can end the process.
 const POINTS: [&str; 6] =
@@ -50,11 +50,7 @@ impl Training {
     fn finish_as(&self, undisturbed: &Path, disturbed: &Path, how: &str) {
         let ended = self.run(disturbed);
         assert_eq!(ended.code, 0, "{how}: {}", ended.stderr);
-        let (expected, found) = (ending(undisturbed), ending(disturbed));
-        assert_eq!(expected.keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>(), "{how}");
-        for (name, bytes) in &expected {
-            assert!(found[name] == *bytes, "{how}: {name} differs");
-        }
+        assert_same_endings(undisturbed, disturbed, how);
         let leftovers: Vec<_> = names(disturbed)
             .into_iter()
             .filter(|name| name.contains("tmp") || name.contains("old"))

@@ -71,7 +71,7 @@ metrics = ["psnr-y", "ssim-y"]
 }
 
 /// All files of the newest checkpoint, the model and the log, by their names.
-pub fn ending(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+fn ending(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut steps: Vec<_> = std::fs::read_dir(folder.join("checkpoints"))
         .expect("a folder of checkpoints")
@@ -97,6 +97,16 @@ pub fn ending(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         );
     }
     files
+}
+
+/// The files of both folders' ends are the same. Returns them.
+pub fn assert_same_endings(expected: &Path, found: &Path, how: &str) -> BTreeMap<String, Vec<u8>> {
+    let (expected, found) = (ending(expected), ending(found));
+    assert_eq!(expected.keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>(), "{how}");
+    for (name, bytes) in &expected {
+        assert!(found[name] == *bytes, "{how}: {name} differs");
+    }
+    expected
 }
 
 /// A recipe of the second stage, with VGG16's first two layers.

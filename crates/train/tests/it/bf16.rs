@@ -1,8 +1,9 @@
 //! Training in bf16 beside training in `f32`: same seed, same data.
 
-use esrgan_model::{Arithmetic, Generator, Isa, Precision};
+use esrgan_model::{Arithmetic, Isa, Precision};
 use esrgan_train::{Adam, AdamSettings, Crops, PixelLoss, Trained, pixel_gradient};
-use esrgan_weights::{Activation, Family, ModelSpec, SpecParts};
+
+use crate::small_generator;
 
 const STEPS: u64 = 30;
 const SAMPLES: usize = 2;
@@ -15,23 +16,6 @@ const HR_PX: usize = 32;
 /// truth, by less still. Adam's steps depend on the gradients' signs, which are the same but where a gradient is next to
 /// nothing; the losses therefore stay together for these few steps, within the rounding of one pass.
 const PART: f64 = 1.0 / 256.0;
-
-fn generator(arithmetic: Arithmetic) -> Generator {
-    let parts = SpecParts {
-        family: Family::Rrdb,
-        scale: 4,
-        in_channels: 3,
-        out_channels: 3,
-        num_features: 16,
-        num_blocks: 1,
-        growth_channels: 8,
-        unshuffle: 1,
-        upsampling: vec![2, 2],
-        activation: Activation::LeakyRelu,
-    };
-    let generator = Generator::new(ModelSpec::new(parts).expect("a sound network"));
-    generator.expect("an RRDB network").computed_with(arithmetic)
-}
 
 /// Smooth pictures, each step others; the small ones are means of squares.
 fn crops(step: u64) -> Crops {
@@ -55,7 +39,7 @@ fn crops(step: u64) -> Crops {
 
 /// The losses of all steps.
 fn losses(precision: Precision) -> Vec<f64> {
-    let generator = generator(Arithmetic { isa: Isa::Portable, precision });
+    let generator = small_generator(1).computed_with(Arithmetic { isa: Isa::Portable, precision });
     let parameters = generator.initial(7);
     let optimizer = Adam::new(AdamSettings { betas: (0.9, 0.99), ..AdamSettings::default() }, &parameters);
     let mut trained = Trained { parameters, optimizer, clip_norm: None };

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use esrgan_model::{Discriminator, FeatureNetwork, Features, Generator, Parameters, VggDiscriminator};
+use esrgan_model::{Discriminator, FeatureNetwork, Features, Parameters, VggDiscriminator};
 use esrgan_testkit::{Array, read_npz};
 use esrgan_train::{
     Adam, AdamSettings, AdversarialLoss, Adversaries, Crops, FeatureLoss, Figures, GanLosses, PerceptualLoss,
     PixelLoss, Trained, pixel_gradient,
 };
-use esrgan_weights::{Activation, Family, ModelSpec, SpecParts, Tensor, WeightMap};
+use esrgan_weights::{Tensor, WeightMap};
+
+use crate::small_generator;
 
 const LEARNING_RATE: f64 = 2e-5;
 const STEPS: usize = 10;
@@ -78,22 +80,6 @@ fn crops(step: u64) -> Crops {
     }
 }
 
-fn generator() -> Generator {
-    let parts = SpecParts {
-        family: Family::Rrdb,
-        scale: 4,
-        in_channels: 3,
-        out_channels: 3,
-        num_features: 16,
-        num_blocks: 2,
-        growth_channels: 8,
-        unshuffle: 1,
-        upsampling: vec![2, 2],
-        activation: Activation::LeakyRelu,
-    };
-    Generator::new(ModelSpec::new(parts).expect("a sound network")).expect("an RRDB network")
-}
-
 fn trained(parameters: Parameters) -> Trained {
     let settings = AdamSettings { betas: (0.9, 0.99), ..AdamSettings::default() };
     Trained { optimizer: Adam::new(settings, &parameters), parameters, clip_norm: None }
@@ -122,7 +108,7 @@ fn assert_weights(what: &str, parameters: &Parameters, expected: &Array) {
 #[test]
 fn ten_steps_of_the_first_stage_are_those_of_pytorch() {
     let golden = golden();
-    let generator = generator();
+    let generator = small_generator(2);
     let mut network = trained(filled(generator.tensors(), 0));
     for (step, row) in golden["psnr_rows"].values.chunks_exact(2).enumerate() {
         let mut found =
@@ -155,7 +141,7 @@ fn perceptual() -> PerceptualLoss {
 fn ten_steps_of_the_second_stage_are_those_of_pytorch() {
     let golden = golden();
     let (generator, discriminator) =
-        (generator(), Discriminator::Vgg(VggDiscriminator::new(8, 128).unwrap()));
+        (small_generator(2), Discriminator::Vgg(VggDiscriminator::new(8, 128).unwrap()));
     let networks = Adversaries { generator: &generator, discriminator: &discriminator };
     let mut of_generator = trained(filled(generator.tensors(), 0));
     let mut of_discriminator = trained(filled(discriminator.tensors(), 2000));
