@@ -15,6 +15,7 @@ use crate::error::TrainError;
 use crate::networks::Networks;
 use crate::state::State;
 use crate::stepping::{Stepping, dataset_options, not_finite};
+use crate::validate::measures;
 
 /// Steps of a trial: the first one warms up, the last one is timed.
 const TRIAL_STEPS: u64 = 2;
@@ -146,17 +147,22 @@ impl Checked {
         Some(networks)
     }
 
-    /// Whether the files of a validation by LPIPS can be read. Whether they fit is known to who measures.
+    /// Whether the files of a validation by LPIPS can be read and fit each other.
     fn add_lpips(&mut self, recipe: &Recipe) {
         let measures_lpips = |metrics: &[String]| metrics.iter().any(|metric| metric.starts_with("lpips-"));
         let Some(validation) = recipe.validation.as_ref().filter(|found| measures_lpips(&found.metrics))
         else {
             return;
         };
-        for path in [&validation.lpips_backbone, &validation.lpips_heads].into_iter().flatten() {
-            let read = load_tensors(path, &Limits::default());
-            self.faults.extend(read.err().map(|source| TrainError::start(path, source.into())));
-        }
+        let files = [&validation.lpips_backbone, &validation.lpips_heads].into_iter().flatten();
+        let unreadable: Vec<TrainError> = files
+            .filter_map(|path| {
+                let read = load_tensors(path, &Limits::default());
+                read.err().map(|source| TrainError::start(path, source.into()))
+            })
+            .collect();
+        let misfit = unreadable.is_empty().then(|| measures(validation).err()).flatten();
+        self.faults.extend(unreadable.into_iter().chain(misfit));
     }
 
     fn add_trial(&mut self, recipe: &Recipe, networks: Networks, progress: &(dyn Fn(CheckEvent) + Sync)) {

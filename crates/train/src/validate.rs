@@ -47,10 +47,7 @@ impl Validation {
     /// step.
     pub(crate) fn of(recipe: &Recipe, folder: &Path) -> Result<Option<Self>, TrainError> {
         let Some(settings) = &recipe.validation else { return Ok(None) };
-        let metrics = settings.metrics.iter().map(|name| metric(name)).collect::<Result<Vec<_>, _>>()?;
-        let files = settings.lpips_backbone.clone().zip(settings.lpips_heads.clone());
-        let files = files.map(|(backbone, heads)| LpipsFiles { backbone, heads });
-        let measures = Measures::new(&metrics, files.as_ref())?;
+        let measures = measures(settings)?;
         let options = EvaluationOptions {
             hr: settings.hr.clone(),
             lr: settings.lr.clone(),
@@ -116,6 +113,14 @@ impl Validation {
         }
         Some(Best { metric: scalar(metric), value, step: record.step })
     }
+}
+
+/// The metrics of a validation; the files that they name are read.
+pub(crate) fn measures(settings: &esrgan_recipe::Validation) -> Result<Measures, TrainError> {
+    let metrics = settings.metrics.iter().map(|name| metric(name)).collect::<Result<Vec<_>, _>>()?;
+    let files = settings.lpips_backbone.clone().zip(settings.lpips_heads.clone());
+    let files = files.map(|(backbone, heads)| LpipsFiles { backbone, heads });
+    Ok(Measures::new(&metrics, files.as_ref())?)
 }
 
 /// The means over all pictures, none of which may have failed: a mean over fewer would be another figure.

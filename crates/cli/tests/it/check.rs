@@ -210,6 +210,28 @@ fn every_file_to_start_from_is_checked_at_once() {
 }
 
 #[test]
+fn files_of_lpips_that_do_not_fit_each_other_are_a_problem() {
+    let Some(vgg16) = shared_data("weights/vgg16_features.safetensors") else { return };
+    let folder = Folder::new();
+    let Some(hr) = own_set5(&folder) else { return };
+    let recipe = with_validation(&psnr_recipe(&hr, 4), &folder.join("lr"));
+    let heads = vgg16.with_file_name("lpips_alex_v0.1.safetensors");
+    let values = [
+        "validation.metrics=[\"lpips-vgg\"]".to_owned(),
+        format!("validation.lpips_backbone=\"{}\"", text(&vgg16)),
+        format!("validation.lpips_heads=\"{}\"", text(&heads)),
+    ];
+    let settings: Vec<&str> = values.iter().flat_map(|value| ["--set", value]).collect();
+    let ended = check(&folder, &recipe, &[&settings[..], &["--json"]].concat());
+    assert_eq!(ended.code, 2, "{}{}", ended.stdout, ended.stderr);
+    let line = only_line(&ended);
+    let problems = line["problems"].as_array().unwrap();
+    assert_eq!(problems.len(), 1, "{problems:#?}");
+    assert!(problems[0]["message"].as_str().unwrap().contains("lin"), "{problems:#?}");
+    assert_eq!(line["seconds_per_step"], Value::Null);
+}
+
+#[test]
 fn what_cannot_be_checked_at_all_ends_with_two() {
     let folder = Folder::new();
     let recipe = psnr_recipe(Path::new("nowhere"), 4);
