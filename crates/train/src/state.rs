@@ -189,3 +189,25 @@ fn moments(trained: &Trained) -> Result<WeightMap, TrainError> {
     }
     Ok(weights)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adam::AdamSettings;
+
+    #[test]
+    fn the_average_follows_the_weights() {
+        let parameters = |value: f32| {
+            let mut parameters = Parameters::new();
+            parameters.push("a".to_owned(), vec![2], vec![value, -value]);
+            parameters
+        };
+        let optimizer = Adam::new(AdamSettings::default(), &parameters(8.0));
+        let generator = Trained { parameters: parameters(8.0), optimizer, clip_norm: None };
+        let mut state = State { step: 0, generator, average: Some(parameters(4.0)), discriminator: None };
+        state.follow(0.75);
+        state.follow(0.75);
+        assert_eq!(state.result().get("a").unwrap().values.to_vec(), [5.75, -5.75]);
+        assert_eq!(state.generator.parameters.get("a").unwrap().values.to_vec(), [8.0, -8.0]);
+    }
+}

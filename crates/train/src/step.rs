@@ -194,3 +194,25 @@ impl Adversaries<'_> {
         Found { gradients: leaves.gradients(&total.backward()), figures }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adam::AdamSettings;
+
+    #[test]
+    fn longer_gradients_are_cut_and_shorter_ones_are_not() {
+        let mut parameters = Parameters::new();
+        parameters.push("a".to_owned(), vec![2], vec![0.0; 2]);
+        parameters.push("b".to_owned(), vec![1], vec![0.0]);
+        let optimizer = Adam::new(AdamSettings::default(), &parameters);
+        let mut trained = Trained { parameters, optimizer, clip_norm: Some(2.5) };
+        let mut gradients = vec![vec![3.0, 0.0], vec![-4.0]];
+        assert_eq!(trained.update(&mut gradients, 0.1), 5.0);
+        for (found, expected) in gradients.iter().flatten().zip([1.5, 0.0, -2.0]) {
+            assert!((found - expected).abs() < 1e-6, "{gradients:?}");
+        }
+        let norm = trained.update(&mut gradients, 0.1);
+        assert!((norm - 2.5).abs() < 1e-6 && (gradients[0][0] - 1.5).abs() < 1e-6, "{norm}: {gradients:?}");
+    }
+}

@@ -199,3 +199,36 @@ fn bf16_is_computed_or_its_replacement_named() {
     assert_eq!(refused.code, 2, "{}", refused.stderr);
     assert!(refused.stderr.contains("ESRGAN_ISA") && refused.stderr.contains("vliw"), "{}", refused.stderr);
 }
+
+/// Two batches of two, averaged, are one of four: of the same samples.
+#[test]
+fn accumulated_batches_are_a_larger_one() {
+    let Some(hr) = shared_data("eval/Set5/HR") else { return };
+    let folder = Folder::new();
+    let recipe = folder.join("recipe.toml");
+    std::fs::write(&recipe, psnr_recipe(&hr, 3)).unwrap();
+    let figures = |batch: usize, accumulation: usize| -> Vec<[f64; 2]> {
+        let output = folder.join(&format!("{batch}x{accumulation}"));
+        let settings = [format!("data.batch={batch}"), format!("data.accumulation={accumulation}")];
+        let ended = esrgan(&[
+            "train",
+            &text(&recipe),
+            "-o",
+            &text(&output),
+            "--set",
+            &settings[0],
+            "--set",
+            &settings[1],
+        ]);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        let log = std::fs::read_to_string(output.join("log.jsonl")).unwrap();
+        let records = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        records.map(|record| ["loss_pixel", "norm_g"].map(|name| record[name].as_f64().unwrap())).collect()
+    };
+    let (whole, parts, others) = (figures(4, 1), figures(2, 2), figures(2, 1));
+    assert_eq!((whole.len(), parts.len()), (3, 3));
+    for (whole, part) in whole.iter().flatten().zip(parts.iter().flatten()) {
+        assert!((whole - part).abs() < 1e-4 * whole, "{whole} and {part}");
+    }
+    assert!((whole[0][0] - others[0][0]).abs() > 1e-4 * whole[0][0], "half of the samples are others");
+}
