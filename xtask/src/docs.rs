@@ -1,6 +1,7 @@
 //! Documentation that is generated: `docs/cli.md`, from the flags.
 
-use std::path::Path;
+use std::env::consts::EXE_SUFFIX;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, ensure};
@@ -27,13 +28,25 @@ pub(crate) fn violations(root: &Path) -> anyhow::Result<Vec<String>> {
 }
 
 fn command_line_page(root: &Path) -> anyhow::Result<String> {
-    let output = Command::new("cargo")
-        .args(["run", "--quiet", "--package", "esrgan", "--bin", "esrgan", "--", "docs-markdown"])
-        .current_dir(root)
+    let program = build_program(root)?;
+    let output = Command::new(&program)
+        .arg("docs-markdown")
         .output()
-        .context("cannot start `cargo run`")?;
+        .with_context(|| format!("cannot start `{}`", program.display()))?;
     ensure!(output.status.success(), "`esrgan docs-markdown`: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).context("`esrgan docs-markdown` printed no UTF-8")
+}
+
+/// Builds the program the way the tests build it: alone, its dependencies would have other features and be built once more.
+fn build_program(root: &Path) -> anyhow::Result<PathBuf> {
+    let status = Command::new("cargo")
+        .args(["build", "--quiet", "--workspace", "--tests"])
+        .current_dir(root)
+        .status()
+        .context("cannot start `cargo build`")?;
+    ensure!(status.success(), "`cargo build --workspace --tests` failed");
+    let here = std::env::current_exe().context("cannot find the folder of built programs")?;
+    Ok(here.with_file_name(format!("esrgan{EXE_SUFFIX}")))
 }
 
 /// The number of the first line in which two texts differ.
