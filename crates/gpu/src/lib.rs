@@ -1,0 +1,15 @@
+//! Inference on GPUs.
+//!
+//! What lives here: the devices that Vulkan shows, convolution kernels in CubeCL with everything that is fused into them, and
+//! networks that run there over whole pictures. What does not: tiles and files (the facade), autodiff (`esrgan-model`).
+//!
+//! Without the feature `vulkan` the crate is empty.
+#![cfg(feature = "vulkan")]
+
+mod device;
+mod error;
+mod network;
+
+pub use device::{DeviceInfo, DeviceKind, Gpu, devices};
+pub use error::GpuError;
+pub use network::GpuNetwork;
