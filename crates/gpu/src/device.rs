@@ -131,8 +131,8 @@ impl Gpu {
             memory_bytes: properties.memory.max_memory(),
             largest_buffer_bytes: properties.memory.max_page_size,
             has_f16: has_half(properties, FloatKind::F16),
-            multiplies_f16: matrix_units(properties, FloatKind::F16).is_some(),
-            multiplies_bf16: matrix_units(properties, FloatKind::BF16).is_some(),
+            multiplies_f16: matrix_units(properties, kind, FloatKind::F16).is_some(),
+            multiplies_bf16: matrix_units(properties, kind, FloatKind::BF16).is_some(),
         };
         Ok(Self { info, client, device })
     }
@@ -180,8 +180,8 @@ impl Gpu {
     pub(crate) fn matrix_units(&self, storage: Storage) -> Option<MatrixUnits> {
         match storage {
             Storage::F32 => None,
-            Storage::F16 => matrix_units(self.client.properties(), FloatKind::F16),
-            Storage::Bf16 => matrix_units(self.client.properties(), FloatKind::BF16),
+            Storage::F16 => matrix_units(self.client.properties(), self.info.kind, FloatKind::F16),
+            Storage::Bf16 => matrix_units(self.client.properties(), self.info.kind, FloatKind::BF16),
         }
     }
 }
@@ -221,7 +221,7 @@ fn has_half(properties: &DeviceProperties, kind: FloatKind) -> bool {
 }
 
 /// The best shape of matrices whose planes have one size that is known.
-fn matrix_units(properties: &DeviceProperties, kind: FloatKind) -> Option<MatrixUnits> {
+fn matrix_units(properties: &DeviceProperties, device: DeviceKind, kind: FloatKind) -> Option<MatrixUnits> {
     let hardware = &properties.hardware;
     let (half, single) = (ElemType::Float(kind), ElemType::Float(FloatKind::F32));
     let fits = |config: &&MmaConfig| {
@@ -243,6 +243,7 @@ fn matrix_units(properties: &DeviceProperties, kind: FloatKind) -> Option<Matrix
         n: best.n,
         k: best.k,
         plane_units: hardware.plane_size_max,
+        unrolls_taps: device != DeviceKind::Cpu,
         shared_bytes: hardware.max_shared_memory_size,
     })
 }
