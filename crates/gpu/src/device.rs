@@ -243,6 +243,7 @@ fn matrix_units(properties: &DeviceProperties, device: DeviceKind, kind: FloatKi
         n: best.n,
         k: best.k,
         plane_units: hardware.plane_size_max,
+        has_fixed_planes: hardware.plane_size_min == hardware.plane_size_max,
         unrolls_taps: device != DeviceKind::Cpu,
         shared_bytes: hardware.max_shared_memory_size,
     })

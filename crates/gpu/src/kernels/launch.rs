@@ -70,19 +70,6 @@ pub(crate) struct Map {
 }
 
 impl Map {
-    /// A map whose numbers are anything.
-    pub(crate) fn empty(
-        client: &Client,
-        storage: Storage,
-        (samples, channels): (usize, usize),
-        (height, width): (usize, usize),
-        rows: Range<usize>,
-    ) -> Self {
-        let numbers = Self::numbers_of((samples, channels), width, rows.len());
-        let handle = client.empty(numbers * storage.bytes());
-        Self { handle, storage, samples, channels, height, width, rows }
-    }
-
     /// Numbers of a map of so many rows.
     pub(crate) fn numbers_of((samples, channels): (usize, usize), width: usize, rows: usize) -> usize {
         samples * rows * width * padded(channels)
@@ -161,6 +148,8 @@ pub(crate) struct MatrixUnits {
     pub(crate) n: u32,
     pub(crate) k: u32,
     pub(crate) plane_units: u32,
+    /// Whether planes always have that many units.
+    pub(crate) has_fixed_planes: bool,
     /// Whether all taps are written out in the kernel.
     pub(crate) unrolls_taps: bool,
     /// Shared memory of a cube.
@@ -469,7 +458,7 @@ fn way(packed: &PackedConvolution, units: MatrixUnits) -> Way {
     let in_all = padded(packed.outputs) as u32 / units.n;
     let most = MOST_OUTPUTS / units.n;
     let columns = (1..=most).rev().find(|columns| in_all.is_multiple_of(*columns)).unwrap_or(1);
-    let MatrixUnits { m, n, k, plane_units, unrolls_taps, shared_bytes } = units;
-    let fragments = Fragments { m, n, k, rows: 1, columns, plane_units, unrolls_taps };
+    let MatrixUnits { m, n, k, plane_units, has_fixed_planes, unrolls_taps, shared_bytes } = units;
+    let fragments = Fragments { m, n, k, rows: 1, columns, plane_units, has_fixed_planes, unrolls_taps };
     if fragments.shared_bytes() <= shared_bytes { Way::Matrix(fragments) } else { Way::Direct }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Fragments {
     pub(crate) columns: u32,
     /// Units of a plane.
     pub(crate) plane_units: u32,
+    /// Whether planes always have that many units. Where they may have fewer, several planes do the same, and wait for each other.
+    pub(crate) has_fixed_planes: bool,
     /// Whether all taps are written out, so that the compiler loads the next matrices while it multiplies.
     pub(crate) unrolls_taps: bool,
 }
@@ -87,6 +89,16 @@ impl Fragments {
     /// Shared memory that a cube takes.
     pub(crate) fn shared_bytes(&self) -> usize {
         ((self.tile_vectors() + self.filter_vectors()) * 8 + self.scratch_vectors() * 16) as usize
+    }
+}
+
+/// Waits until all who use a plane's scratch memory are here.
+#[cube]
+fn sync_scratch(#[comptime] fragments: Fragments) {
+    if comptime!(fragments.has_fixed_planes) {
+        sync_plane();
+    } else {
+        sync_cube();
     }
 }
 
@@ -259,14 +271,14 @@ pub(crate) fn convolve_matrix<I: Float, O: Float, N: Size>(
     for row in 0..comptime!(fragments.rows) {
         #[unroll]
         for column in 0..comptime!(fragments.columns) {
-            sync_plane();
+            sync_scratch(fragments);
             cmma::store(
                 &mut scratch[start..start + comptime!(plane_vectors as usize)],
                 sums.index(comptime!((row * fragments.columns + column) as usize)),
                 comptime!(fragments.n),
                 cmma::MatrixLayout::RowMajor,
             );
-            sync_plane();
+            sync_scratch(fragments);
             for item in range_stepped(lane, plane_vectors, comptime!(fragments.plane_units)) {
                 let (pixel, vector) = (item / comptime!(fragments.n / 4), item % comptime!(fragments.n / 4));
                 let y = top + (plane * comptime!(fragments.rows) + row) as i32;
