@@ -25,11 +25,7 @@ const ROOMS: &[Room] = &[
         links: &["esrgan-core", "esrgan-kernels", "esrgan-weights"],
         tests: &[],
     },
-    Room {
-        package: "esrgan-gpu",
-        links: &["esrgan-core", "esrgan-engine", "esrgan-weights"],
-        tests: &[],
-    },
+    Room { package: "esrgan-gpu", links: &["esrgan-core", "esrgan-engine", "esrgan-weights"], tests: &[] },
     Room {
         package: "esrgan-upscale",
         links: &["esrgan-core", "esrgan-image", "esrgan-weights", "esrgan-engine", "esrgan-gpu"],

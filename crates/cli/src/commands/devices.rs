@@ -68,7 +68,7 @@ impl Processor {
 
     fn line(&self) -> String {
         let memory = self.memory_bytes.map_or("unknown memory".to_owned(), format_bytes);
-        format!("cpu: {} on {} threads, {memory}, {}", self.isa, self.threads, self.precisions.join(" and "))
+        format!("cpu: {} on {} threads, {memory}, {}", self.isa, self.threads, self.precisions.join(", "))
     }
 }
 
@@ -79,7 +79,7 @@ fn json(device: &DeviceFacts) -> Value {
         "kind": device.kind.name(),
         "memory_bytes": device.memory_bytes,
         "largest_buffer_bytes": device.largest_buffer_bytes,
-        "precisions": device.precisions(),
+        "precisions": device.precisions().into_iter().map(Precision::name).collect::<Vec<_>>(),
         "has_matrix_units": device.has_matrix_units,
     })
 }

@@ -62,6 +62,7 @@ mod tests {
             memory_bytes: None,
             largest_buffer_bytes: 1 << 30,
             has_f16: true,
+            has_bf16: false,
             has_matrix_units: false,
         }
     }

@@ -14,6 +14,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use esrgan_core::format_bytes;
+use esrgan_engine::Precision;
 
 pub(crate) use choice::{Chosen, choose};
 pub use plan::{DeviceMeans, DevicePlan};
@@ -98,7 +99,9 @@ pub struct DeviceFacts {
     pub largest_buffer_bytes: u64,
     /// Whether it computes in IEEE half precision.
     pub has_f16: bool,
-    /// Whether it multiplies matrices of half precision by units of their own.
+    /// Whether it multiplies bfloat16.
+    pub has_bf16: bool,
+    /// Whether it multiplies matrices of 16-bit numbers by units of their own.
     pub has_matrix_units: bool,
 }
 
@@ -114,8 +117,9 @@ impl DeviceFacts {
     }
 
     /// The precisions that it computes in.
-    pub fn precisions(&self) -> &'static [&'static str] {
-        if self.has_f16 { &["f32", "f16"] } else { &["f32"] }
+    pub fn precisions(&self) -> Vec<Precision> {
+        let all = [(Precision::F32, true), (Precision::F16, self.has_f16), (Precision::Bf16, self.has_bf16)];
+        all.into_iter().filter(|(_, has)| *has).map(|(precision, _)| precision).collect()
     }
 
     /// By what a user asks for it, and its name.
@@ -128,8 +132,9 @@ impl fmt::Display for DeviceFacts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let memory = self.memory_bytes.map_or("unknown memory".to_owned(), format_bytes);
         let units = if self.has_matrix_units { ", matrix units" } else { "" };
-        let (kind, precisions) = (self.kind.name(), self.precisions().join(" and "));
-        write!(f, "{}: {kind}, {memory}, {precisions}{units}", self.title())
+        write!(f, "{}: {}, {memory}", self.title(), self.kind.name())?;
+        self.precisions().iter().try_for_each(|precision| write!(f, ", {}", precision.name()))?;
+        f.write_str(units)
     }
 }
 
@@ -145,6 +150,25 @@ pub fn devices() -> Option<Vec<DeviceFacts>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn facts_are_said() {
+        let facts = DeviceFacts {
+            number: 1,
+            name: "Some Card".to_owned(),
+            kind: DeviceKind::Discrete,
+            memory_bytes: None,
+            largest_buffer_bytes: 1 << 30,
+            has_f16: true,
+            has_bf16: false,
+            has_matrix_units: true,
+        };
+        let said = "vulkan:1 Some Card: discrete, unknown memory, f32, f16, matrix units";
+        assert_eq!(facts.to_string(), said);
+        assert!(facts.is_gpu() && !facts.shares_host_memory());
+        let rasteriser = DeviceFacts { kind: DeviceKind::Cpu, ..facts };
+        assert!(!rasteriser.is_gpu() && rasteriser.shares_host_memory());
+    }
 
     #[test]
     fn wishes_are_read() {

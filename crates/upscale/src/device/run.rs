@@ -178,6 +178,10 @@ impl<D: Device> Runner for DeviceRunner<D> {
         progress: Progress<'_>,
     ) -> Result<PassReport, EngineError> {
         let PassPlan::Device(plan) = plan else { return Err(EngineError::Plan) };
+        let found = planes.first().map_or((0, 0), |plane| (plane.width(), plane.height()));
+        if found != plan.lr_size() {
+            return Err(EngineError::Size { expected: plan.lr_size(), found });
+        }
         let (mut plan, mut network) = (plan.clone(), Arc::clone(&self.network));
         let mut sink = ResumedSink { sink, next: 0 };
         let mut notices = Vec::new();

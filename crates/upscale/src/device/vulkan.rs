@@ -32,6 +32,7 @@ fn facts(info: &DeviceInfo) -> DeviceFacts {
         memory_bytes: info.memory_bytes,
         largest_buffer_bytes: info.largest_buffer_bytes,
         has_f16: info.has_f16,
+        has_bf16: false,
         has_matrix_units: info.has_matrix_units,
     }
 }
