@@ -13,7 +13,7 @@ pub struct DeviceMeans<'a> {
     /// The model.
     pub spec: &'a ModelSpec,
     /// Device memory of a run over a picture of this width and height, and its largest single buffer.
-    pub bytes: &'a dyn Fn(usize, usize) -> (u64, u64),
+    pub bytes: &'a dyn Fn(usize, usize, Edge) -> (u64, u64),
     /// Device memory that a run may take.
     pub usable_bytes: u64,
     /// The largest single buffer that the device gives.
@@ -78,7 +78,8 @@ impl DevicePlan {
         let tiling =
             tile.map(|tile| Tiling::new(means.spec, lr_size, sides(tile), options.edge)).transpose()?;
         let (width, height) = tiling.as_ref().map_or(lr_size, Tiling::largest_tile);
-        let (device_bytes, largest_buffer_bytes) = (means.bytes)(width, height);
+        let edge = tiling.as_ref().map_or(options.edge, Tiling::tile_edge);
+        let (device_bytes, largest_buffer_bytes) = (means.bytes)(width, height, edge);
         let copy = (width * height * means.spec.in_channels() * size_of::<f32>()) as u64;
         let shared = if means.shares_host_memory { device_bytes } else { 0 };
         Ok(Self {

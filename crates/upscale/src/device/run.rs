@@ -18,7 +18,10 @@ pub(crate) trait DeviceNetwork: std::fmt::Debug + Send + Sync {
     fn nominal_flop(&self, lr_width: usize, lr_height: usize) -> f64;
 
     /// Device memory of a run over a picture, and its largest single buffer.
-    fn bytes(&self, lr_width: usize, lr_height: usize) -> (u64, u64);
+    fn bytes(&self, lr_width: usize, lr_height: usize, edge: Edge) -> (u64, u64);
+
+    /// Gives back the memory that the last run left for the next.
+    fn forget_maps(&self);
 
     /// Enlarges a picture as a whole.
     ///
@@ -98,7 +101,7 @@ impl<D: Device> DeviceRunner<D> {
         plan(&DeviceMeans {
             device,
             spec,
-            bytes: &|width, height| network.bytes(width, height),
+            bytes: &|width, height, edge| network.bytes(width, height, edge),
             usable_bytes: *usable_bytes,
             largest_buffer_bytes: *largest_buffer_bytes,
             shares_host_memory: self.setting.shares_host_memory,
@@ -203,6 +206,7 @@ impl<D: Device> Runner for DeviceRunner<D> {
                         self.setting.device,
                         sink.next
                     )));
+                    network.forget_maps();
                     network = self.in_f32()?;
                     plan = self.planned(&network, |means| plan.with(means))?;
                 }

@@ -32,8 +32,8 @@ fn facts(info: &DeviceInfo) -> DeviceFacts {
         memory_bytes: info.memory_bytes,
         largest_buffer_bytes: info.largest_buffer_bytes,
         has_f16: info.has_f16,
-        has_bf16: false,
-        has_matrix_units: info.has_matrix_units,
+        has_bf16: info.multiplies_bf16,
+        has_matrix_units: info.multiplies_f16 || info.multiplies_bf16,
     }
 }
 
@@ -125,8 +125,12 @@ impl DeviceNetwork for VulkanNetwork {
         self.network.nominal_flop(lr_width, lr_height)
     }
 
-    fn bytes(&self, lr_width: usize, lr_height: usize) -> (u64, u64) {
-        self.network.bytes(lr_width, lr_height)
+    fn bytes(&self, lr_width: usize, lr_height: usize, edge: Edge) -> (u64, u64) {
+        self.network.bytes(lr_width, lr_height, edge)
+    }
+
+    fn forget_maps(&self) {
+        self.network.forget_maps();
     }
 
     fn run(

@@ -21,7 +21,7 @@ fn spec() -> ModelSpec {
 }
 
 /// A kilobyte for each pixel, a quarter of it in one buffer.
-fn bytes(width: usize, height: usize) -> (u64, u64) {
+fn bytes(width: usize, height: usize, _: Edge) -> (u64, u64) {
     let all = (width * height * 1024) as u64;
     (all, all / 4)
 }
@@ -46,12 +46,12 @@ fn options(tile: TilePolicy) -> RunOptions {
 fn the_whole_picture_comes_first_then_the_largest_tiles() {
     let spec = spec();
     for (usable, largest_buffer, tile) in [
-        (bytes(200, 100).0, u64::MAX, None),
+        (bytes(200, 100, Edge::Zero).0, u64::MAX, None),
         // The picture is as wide as the first tiles, which save nothing.
-        (bytes(200, 100).0 - 1, u64::MAX, Some(150)),
-        (u64::MAX, bytes(200, 100).1, None),
-        (u64::MAX, bytes(200, 100).1 - 1, Some(150)),
-        (bytes(96, 96).0, u64::MAX, Some(32)),
+        (bytes(200, 100, Edge::Zero).0 - 1, u64::MAX, Some(150)),
+        (u64::MAX, bytes(200, 100, Edge::Zero).1, None),
+        (u64::MAX, bytes(200, 100, Edge::Zero).1 - 1, Some(150)),
+        (bytes(96, 96, Edge::Zero).0, u64::MAX, Some(32)),
     ] {
         let means = DeviceMeans { largest_buffer_bytes: largest_buffer, ..means(&spec, usable) };
         let plan = DevicePlan::new(&means, (200, 100), &options(TilePolicy::Auto)).unwrap();
@@ -66,7 +66,7 @@ fn policies_are_kept() {
     let large = means(&spec, u64::MAX);
     let plan = DevicePlan::new(&large, (200, 100), &options(TilePolicy::LrPx(64))).unwrap();
     assert_eq!(plan.tiling().map(|tiling| (tiling.tile_lr_px(), tiling.halo_lr_px())), Some((64, 32)));
-    let small = means(&spec, bytes(100, 100).0);
+    let small = means(&spec, bytes(100, 100, Edge::Zero).0);
     let error = DevicePlan::new(&small, (200, 100), &options(TilePolicy::Off)).unwrap_err();
     assert!(matches!(error, EngineError::DeviceMemory { lr_size: Some((200, 100)), .. }), "{error}");
     assert!(
@@ -119,7 +119,7 @@ fn tighter_plans_take_less_until_there_are_none() {
 #[test]
 fn a_transposed_plan_has_the_same_tiles() {
     let spec = spec();
-    let means = means(&spec, bytes(150, 150).0);
+    let means = means(&spec, bytes(150, 150, Edge::Zero).0);
     let plan = DevicePlan::new(&means, (400, 300), &options(TilePolicy::Auto)).unwrap();
     let transposed = plan.transposed(&means).unwrap();
     assert_eq!(transposed.lr_size(), (300, 400));

@@ -51,7 +51,9 @@ impl DeviceNetwork for FakeNetwork {
         1.0
     }
 
-    fn bytes(&self, lr_width: usize, lr_height: usize) -> (u64, u64) {
+    fn forget_maps(&self) {}
+
+    fn bytes(&self, lr_width: usize, lr_height: usize, _: Edge) -> (u64, u64) {
         (bytes(lr_width, lr_height), 1)
     }
 
