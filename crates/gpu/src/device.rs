@@ -90,9 +90,15 @@ fn found() -> Vec<(Device, DeviceKind)> {
     found
 }
 
-/// The devices that there are, real GPUs first; none where there is no driver. One that cannot be opened is left out.
+/// The devices that there are, real GPUs first; none where there is no driver. One that cannot be opened is left out: see
+/// [`refusals`].
 pub fn devices() -> Vec<DeviceInfo> {
     (0..found().len()).filter_map(|number| Gpu::open(number).ok()).map(|gpu| gpu.info).collect()
+}
+
+/// Why devices are left out of [`devices`].
+pub fn refusals() -> Vec<GpuError> {
+    (0..found().len()).filter_map(|number| Gpu::open(number).err()).collect()
 }
 
 /// An opened device.

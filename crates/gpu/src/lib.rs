@@ -11,6 +11,6 @@ mod error;
 mod kernels;
 mod network;
 
-pub use device::{DeviceInfo, DeviceKind, Gpu, devices};
+pub use device::{DeviceInfo, DeviceKind, Gpu, devices, refusals};
 pub use error::GpuError;
 pub use network::GpuNetwork;

@@ -33,6 +33,7 @@ mod upscaler;
 pub use batch::{Batch, BatchJob, BatchOptions, list_batch};
 pub use device::{
     DeviceChoice, DeviceFacts, DeviceKind, DeviceMeans, DevicePlan, UnknownDeviceError, devices,
+    refused_devices,
 };
 pub use downscale::{DownscaleOptions, DownscaleReport, downscale_file, downscale_picture};
 pub use error::UpscaleError;

@@ -145,6 +145,16 @@ pub(crate) trait Runner: fmt::Debug + Send + Sync {
     /// Does what a first run would have to do once.
     fn prepare(&self, plan: &PassPlan);
 
+    /// Seconds of so many passes over a picture as a whole on the device alone, without the ways between it and the processor;
+    /// nothing where the processor computes.
+    ///
+    /// # Errors
+    /// As [`Runner::run`].
+    fn forward_seconds(&self, planes: &[Plane], passes: usize) -> Result<Option<Vec<f64>>, EngineError> {
+        let _ = (planes, passes);
+        Ok(None)
+    }
+
     /// Enlarges a picture as planned: see [`Engine::run`].
     ///
     /// # Errors

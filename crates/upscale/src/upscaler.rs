@@ -242,6 +242,18 @@ impl Upscaler {
         })
     }
 
+    /// Seconds of so many forward passes over a picture's colours as a whole on a device, without the ways between it and the
+    /// processor; nothing where the processor computes.
+    ///
+    /// # Errors
+    /// [`EngineError`] of the passes.
+    pub fn forward_seconds(&self, picture: Picture, passes: usize) -> Result<Option<Vec<f64>>, EngineError> {
+        let expected =
+            EngineError::Channels { expected: self.spec().in_channels(), found: picture.color.len() };
+        let all = Passes::new(picture, self.spec(), AlphaMode::Drop).map_err(|_| expected)?;
+        all.passes.first().map_or(Ok(None), |pass| self.runner.forward_seconds(&pass.planes, passes))
+    }
+
     /// Enlarges a picture in memory.
     ///
     /// # Errors

@@ -53,8 +53,9 @@ fn time(flags: &BenchFlags, model: &Path, input: &Path) -> anyhow::Result<Outcom
         seconds.push(start.elapsed().as_secs_f64());
         enlarged = Some(result);
     }
-    seconds.sort_by(f64::total_cmp);
-    let median = seconds[seconds.len() / 2];
+    let median = median(&mut seconds);
+    let forward = upscaler.forward_seconds(decoded.picture.clone(), flags.repeat as usize)?;
+    let forward = forward.map(|mut seconds| self::median(&mut seconds));
     let gflops = upscaler.nominal_flop(header.width, header.height) / median / 1e9;
     let notices = enlarged.as_ref().map_or(&[][..], |enlarged| &enlarged.notices);
     talk::notices(input, notices);
@@ -64,6 +65,7 @@ fn time(flags: &BenchFlags, model: &Path, input: &Path) -> anyhow::Result<Outcom
     let computation = upscaler.computation();
     let report = json!({
         "seconds": median,
+        "forward_seconds": forward,
         "gflops": gflops,
         "peak_rss_bytes": peak_memory_bytes(),
         "peak_bytes_planned": plan.peak_bytes,
@@ -81,7 +83,16 @@ fn time(flags: &BenchFlags, model: &Path, input: &Path) -> anyhow::Result<Outcom
     } else {
         talk::data(&plan)?;
         let repeat = flags.repeat;
+        if let Some(forward) = forward {
+            talk::data(format_args!("{forward:.4} s of them on the device"))?;
+        }
         talk::data(format_args!("{median:.3} s, {gflops:.0} GFLOP/s, {computation}, median of {repeat}"))?;
     }
     Ok(Outcome::Done)
+}
+
+/// The middle one of some seconds.
+fn median(seconds: &mut [f64]) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds[seconds.len() / 2]
 }

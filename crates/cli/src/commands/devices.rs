@@ -1,7 +1,7 @@
 //! `esrgan devices`.
 
 use esrgan_core::{format_bytes, machine_memory_bytes};
-use esrgan_upscale::{DeviceFacts, Isa, Precision, UpscaleError, devices};
+use esrgan_upscale::{DeviceFacts, Isa, Precision, UpscaleError, devices, refused_devices};
 use serde_json::{Value, json};
 
 use super::isa_from_environment;
@@ -25,9 +25,12 @@ pub(crate) fn run(flags: &DevicesFlags) -> anyhow::Result<Outcome> {
             talk::data(device)?;
         }
     }
+    for reason in refused_devices() {
+        eprintln!("note: {reason}");
+    }
     match found.as_deref() {
         None => eprintln!("note: {}", UpscaleError::NoGpuSupport),
-        Some([]) => eprintln!("note: Vulkan shows no device: without a GPU and its driver there is none"),
+        Some([]) => eprintln!("note: Vulkan shows no device that can be used"),
         Some(found) if !found.iter().any(DeviceFacts::is_gpu) => {
             eprintln!("note: Vulkan shows no GPU but the processor under another name, which is slow");
         }

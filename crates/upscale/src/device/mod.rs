@@ -147,6 +147,15 @@ pub fn devices() -> Option<Vec<DeviceFacts>> {
     found
 }
 
+/// Why devices that Vulkan shows are not among [`devices`]: a sentence for each.
+pub fn refused_devices() -> Vec<String> {
+    #[cfg(feature = "vulkan")]
+    let refused = vulkan::refused_devices();
+    #[cfg(not(feature = "vulkan"))]
+    let refused = Vec::new();
+    refused
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

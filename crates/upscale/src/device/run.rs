@@ -23,6 +23,12 @@ pub(crate) trait DeviceNetwork: std::fmt::Debug + Send + Sync {
     /// Gives back the memory that the last run left for the next.
     fn forget_maps(&self);
 
+    /// Seconds of so many passes over a picture on the device alone.
+    ///
+    /// # Errors
+    /// As [`DeviceNetwork::run`].
+    fn seconds(&self, planes: &[Plane], passes: usize) -> Result<Vec<f64>, EngineError>;
+
     /// Enlarges a picture as a whole.
     ///
     /// # Errors
@@ -171,6 +177,10 @@ impl<D: Device> Runner for DeviceRunner<D> {
         let mut nowhere = |_: usize, _: &[&[f32]]| {};
         let forward = |_: f64| std::ops::ControlFlow::Continue(());
         drop(self.network.run(&blank, Edge::Zero, &mut nowhere, &forward));
+    }
+
+    fn forward_seconds(&self, planes: &[Plane], passes: usize) -> Result<Option<Vec<f64>>, EngineError> {
+        self.network.seconds(planes, passes).map(Some)
     }
 
     fn run(

@@ -18,6 +18,11 @@ pub(super) fn devices() -> Vec<DeviceFacts> {
     esrgan_gpu::devices().iter().map(facts).collect()
 }
 
+/// Why others are left out.
+pub(super) fn refused_devices() -> Vec<String> {
+    esrgan_gpu::refusals().iter().map(ToString::to_string).collect()
+}
+
 fn facts(info: &DeviceInfo) -> DeviceFacts {
     DeviceFacts {
         number: info.number,
@@ -40,13 +45,16 @@ fn facts(info: &DeviceInfo) -> DeviceFacts {
 /// Opens a device, brings a model there, and says where it computes in another precision than was wished for.
 ///
 /// # Errors
-/// [`UpscaleError::Gpu`] where the device cannot be opened, [`UpscaleError::Start`] where the model finds no room.
+/// [`UpscaleError::NoDevice`], [`UpscaleError::Gpu`] where the device cannot be opened, [`UpscaleError::Start`] where the model finds no room.
 pub(crate) fn runner_on(
     number: usize,
     model: &Model,
     wanted: Option<Precision>,
 ) -> Result<(Box<dyn Runner>, Option<Notice>), UpscaleError> {
-    let gpu = Gpu::open(number).map_err(UpscaleError::Gpu)?;
+    let gpu = Gpu::open(number).map_err(|error| match error {
+        GpuError::NoDevice { number, found } => UpscaleError::NoDevice { number, found },
+        other => UpscaleError::Gpu(other),
+    })?;
     let facts = facts(gpu.info());
     let precision = gpu.precision_for(wanted);
     let notice = wanted.filter(|wanted| *wanted != precision).map(|wanted| {
@@ -131,6 +139,11 @@ impl DeviceNetwork for VulkanNetwork {
 
     fn forget_maps(&self) {
         self.network.forget_maps();
+    }
+
+    fn seconds(&self, planes: &[Plane], passes: usize) -> Result<Vec<f64>, EngineError> {
+        let size = planes.first().map(|plane| (plane.width(), plane.height()));
+        self.network.seconds(planes, passes).map_err(self.failure.over(size))
     }
 
     fn run(

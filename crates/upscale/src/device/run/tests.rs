@@ -51,6 +51,10 @@ impl DeviceNetwork for FakeNetwork {
         1.0
     }
 
+    fn seconds(&self, _: &[Plane], passes: usize) -> Result<Vec<f64>, EngineError> {
+        Ok(vec![1.0; passes])
+    }
+
     fn forget_maps(&self) {}
 
     fn bytes(&self, lr_width: usize, lr_height: usize, _: Edge) -> (u64, u64) {
