@@ -115,8 +115,8 @@ impl std::fmt::Debug for Gpu {
     }
 }
 
-/// What has been opened: a device is set up once in a process.
-static OPENED: Mutex<Option<HashMap<Device, Client>>> = Mutex::new(None);
+/// What has been opened, or why it was not: a device is set up once in a process.
+static OPENED: Mutex<Option<HashMap<Device, Result<Client, String>>>> = Mutex::new(None);
 
 impl Gpu {
     /// Opens device `number` of [`devices`].
@@ -195,18 +195,16 @@ impl Gpu {
 /// The client of a device, set up at its first use.
 fn client(device: &Device) -> Result<Client, String> {
     let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
-    let opened = opened.get_or_insert_default();
-    if let Some(client) = opened.get(device) {
-        return Ok(client.clone());
-    }
+    opened.get_or_insert_default().entry(device.clone()).or_insert_with(|| set_up(device)).clone()
+}
+
+fn set_up(device: &Device) -> Result<Client, String> {
     let Device::Wgpu(wgpu) = device else { return Err("it is no device of Vulkan's".to_owned()) };
     let options = RuntimeOptions::try_default().map_err(|error| error.to_string())?;
     // Set up here, where a driver that refuses is an error: CubeCL's own first use would panic.
     let setup = try_init_setup::<Vulkan>(wgpu, options).map_err(|error| error.to_string())?;
     check_shared_memory(&setup)?;
-    let client = device.client();
-    opened.insert(device.clone(), client.clone());
-    Ok(client)
+    Ok(device.client())
 }
 
 /// Whether kernels with shared memory can be had: CubeCL 0.11.3 writes invalid SPIR-V for devices without this extension, at which
