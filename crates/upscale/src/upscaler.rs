@@ -122,7 +122,7 @@ impl Upscaler {
     /// [`UpscaleError::Channels`] for a model that is not for pictures; [`UpscaleError::NoGpuSupport`],
     /// [`UpscaleError::NoDevice`] and the device's own for one that was asked for by its number.
     pub fn load(path: &Path, options: &ModelOptions) -> Result<Self, UpscaleError> {
-        // Asked first: without the device that was named, nothing is read.
+        // Asked first: a build that knows no device need not read anything.
         let chosen = chosen_device(options)?;
         let load_options =
             LoadOptions { limits: options.limits.clone(), scale: options.model_scale, hash: false };
@@ -297,9 +297,8 @@ fn plan_notice(plan: &PicturePlan) -> Option<Notice> {
 
 /// The device that a model's options ask for.
 fn chosen_device(options: &ModelOptions) -> Result<Chosen, UpscaleError> {
-    // A driver is only asked where somebody wants a device.
-    let found = if options.device == DeviceChoice::Cpu { None } else { device::devices() };
-    device::choose(options.device, found.as_deref())
+    let found = cfg!(feature = "vulkan").then_some(|| device::devices().unwrap_or_default());
+    device::choose(options.device, found)
 }
 
 /// What runs a model on the device that was chosen.

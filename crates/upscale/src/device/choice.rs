@@ -13,23 +13,28 @@ pub(crate) struct Chosen {
     pub(crate) notice: Option<Notice>,
 }
 
-/// Chooses among the devices that were found; `None` where the build knows none.
+/// Chooses a device; `found` asks for those that there are, and is `None` where the build knows none.
+///
+/// A device that is named by its number is not looked for here: opening it tells whether it is there, and why not.
 ///
 /// # Errors
 /// [`UpscaleError::NoGpuSupport`].
-pub(crate) fn choose(wish: DeviceChoice, found: Option<&[DeviceFacts]>) -> Result<Chosen, UpscaleError> {
-    let processor = Chosen { number: None, notice: None };
+pub(crate) fn choose(
+    wish: DeviceChoice,
+    found: Option<impl FnOnce() -> Vec<DeviceFacts>>,
+) -> Result<Chosen, UpscaleError> {
     let found = match (wish, found) {
-        (DeviceChoice::Cpu, _) | (DeviceChoice::Auto, None) => return Ok(processor),
+        (DeviceChoice::Cpu, _) | (DeviceChoice::Auto, None) => {
+            return Ok(Chosen { number: None, notice: None });
+        }
         (DeviceChoice::Vulkan(_), None) => return Err(UpscaleError::NoGpuSupport),
-        (_, Some(found)) => found,
+        (DeviceChoice::Vulkan(Some(number)), Some(_)) => {
+            return Ok(Chosen { number: Some(number), notice: None });
+        }
+        (DeviceChoice::Auto | DeviceChoice::Vulkan(None), Some(found)) => found(),
     };
-    if let DeviceChoice::Vulkan(Some(number)) = wish {
-        // Where it cannot be had, opening it says why.
-        return Ok(Chosen { number: Some(number), notice: None });
-    }
     let number = found.iter().find(|device| device.is_gpu()).map(|device| device.number);
-    let notice = number.is_none().then(|| no_gpu(found));
+    let notice = number.is_none().then(|| no_gpu(&found));
     Ok(Chosen { number, notice })
 }
 
@@ -87,8 +92,10 @@ mod tests {
             (any, Some(&[]), None, true),
             (numbered(0), Some(&rasteriser), Some(0), false),
             (numbered(2), Some(&cards), Some(2), false),
+            // Opening it tells that it is not there.
+            (numbered(7), Some(&[]), Some(7), false),
         ] {
-            let chosen = choose(wish, found).unwrap();
+            let chosen = choose(wish, found.map(|found| || found.to_vec())).unwrap();
             assert_eq!((chosen.number, chosen.notice.is_some()), (number, is_said), "{wish:?} of {found:?}");
         }
     }
@@ -96,15 +103,23 @@ mod tests {
     #[test]
     fn a_notice_says_what_was_found() {
         let found = [device(0, DeviceKind::Cpu)];
-        let notice = choose(DeviceChoice::Vulkan(None), Some(&found)).unwrap().notice.unwrap();
+        let notice = choose(DeviceChoice::Vulkan(None), Some(|| found.to_vec())).unwrap().notice.unwrap();
         assert!(notice.as_str().contains("vulkan:0 device 0"), "{notice}");
     }
 
     #[test]
-    fn a_build_without_devices_says_how_to_get_them() {
+    fn a_build_without_devices_says_how_to_make_one_with_them() {
         for wish in [DeviceChoice::Vulkan(None), DeviceChoice::Vulkan(Some(0))] {
-            let error = choose(wish, None).unwrap_err();
+            let error = choose(wish, None::<fn() -> Vec<DeviceFacts>>).unwrap_err();
             assert!(error.to_string().contains("--features vulkan"), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_driver_is_asked_where_nobody_wants_to_know() {
+        let asked = || unreachable!("a driver was asked");
+        for wish in [DeviceChoice::Cpu, DeviceChoice::Vulkan(Some(0))] {
+            choose(wish, Some(asked)).unwrap();
         }
     }
 }
