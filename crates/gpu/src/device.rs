@@ -1,7 +1,7 @@
 //! Devices that Vulkan shows, and opening one.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use cubecl::Device;
 use cubecl::ir::features::{MmaConfig, TypeUsage};
@@ -78,8 +78,8 @@ const KINDS: [OfKind; 5] = [
     (|_| WgpuDeviceKind::Cpu, DeviceKind::Cpu),
 ];
 
-/// What Vulkan shows, in the order of the list.
-fn found() -> Vec<(Device, DeviceKind)> {
+/// What Vulkan shows, in the order of the list: asked once, as each question wakes every driver.
+static FOUND: LazyLock<Vec<(Device, DeviceKind)>> = LazyLock::new(|| {
     let mut found = Vec::new();
     for (of_number, kind) in KINDS {
         // A driver shows the processor once.
@@ -88,17 +88,17 @@ fn found() -> Vec<(Device, DeviceKind)> {
         found.extend(devices.map(|device| (device, kind)));
     }
     found
-}
+});
 
 /// The devices that there are, real GPUs first; none where there is no driver. One that cannot be opened is left out: see
 /// [`refusals`].
 pub fn devices() -> Vec<DeviceInfo> {
-    (0..found().len()).filter_map(|number| Gpu::open(number).ok()).map(|gpu| gpu.info).collect()
+    (0..FOUND.len()).filter_map(|number| Gpu::open(number).ok()).map(|gpu| gpu.info).collect()
 }
 
 /// Why devices are left out of [`devices`].
 pub fn refusals() -> Vec<GpuError> {
-    (0..found().len()).filter_map(|number| Gpu::open(number).err()).collect()
+    (0..FOUND.len()).filter_map(|number| Gpu::open(number).err()).collect()
 }
 
 /// An opened device.
@@ -124,9 +124,8 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::NoDevice`], [`GpuError::Open`].
     pub fn open(number: usize) -> Result<Self, GpuError> {
-        let found = found();
-        let Some((device, kind)) = found.get(number).cloned() else {
-            return Err(GpuError::NoDevice { number, found: found.len() });
+        let Some((device, kind)) = FOUND.get(number).cloned() else {
+            return Err(GpuError::NoDevice { number, found: FOUND.len() });
         };
         let client = client(&device).map_err(|reason| GpuError::Open { number, reason })?;
         let properties = client.properties();
