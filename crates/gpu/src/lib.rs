@@ -13,4 +13,5 @@ mod network;
 
 pub use device::{DeviceInfo, DeviceKind, Gpu, devices, refusals};
 pub use error::GpuError;
+pub use kernels::{MapBuffer, write_columns};
 pub use network::GpuNetwork;
