@@ -2,19 +2,23 @@
 
 use esrgan_gradients::{Isa, Precision};
 
-/// An instruction set, and in what convolutions multiply.
+use crate::device::ComputeDevice;
+
+/// A device, the processor's instruction set, and in what convolutions multiply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arithmetic {
     /// The instruction set.
     pub isa: Isa,
     /// In what convolutions multiply, those of pictures apart.
     pub precision: Precision,
+    /// Where it is computed.
+    pub device: ComputeDevice,
 }
 
 impl Default for Arithmetic {
-    /// `f32` on the fastest set that there is.
+    /// `f32` on the processor, with the fastest set that there is.
     fn default() -> Self {
-        Self { isa: Isa::detect(), precision: Precision::F32 }
+        Self { isa: Isa::detect(), precision: Precision::F32, device: ComputeDevice::Processor }
     }
 }
 
@@ -23,7 +27,13 @@ impl Arithmetic {
     /// what they give; `f32` elsewhere, being faster there and more exact. As the engine chooses.
     pub fn serving(isa: Isa, wanted: Precision) -> Self {
         let has_bf16 = isa.has_native_bf16() || isa == Isa::Portable;
-        Self { isa, precision: if has_bf16 { wanted } else { Precision::F32 } }
+        let precision = if has_bf16 { wanted } else { Precision::F32 };
+        Self { isa, precision, device: ComputeDevice::Processor }
+    }
+
+    /// `f32` on a device.
+    pub fn on(device: ComputeDevice) -> Self {
+        Self { device, ..Self::default() }
     }
 
     /// What convolves a picture: `f32` always. Eight bits are too few for its samples, and the layer is small.
@@ -44,7 +54,7 @@ mod tests {
         for isa in Isa::ALL {
             assert_eq!(
                 Arithmetic::serving(isa, Precision::F32),
-                Arithmetic { isa, precision: Precision::F32 }
+                Arithmetic { isa, precision: Precision::F32, device: ComputeDevice::Processor }
             );
         }
     }

@@ -69,6 +69,14 @@ pub enum ModelError {
         /// The network that it belongs to.
         found: &'static str,
     },
+    /// There is no such device.
+    #[error("there is no Vulkan device {number}: {found} found")]
+    NoDevice {
+        /// The number that was asked for.
+        number: usize,
+        /// How many there are.
+        found: usize,
+    },
     /// The weights could not be read or written.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -83,7 +91,10 @@ impl Classify for ModelError {
             | Self::Unexpected { .. }
             | Self::OtherFeatures { .. } => Kind::Malformed,
             Self::Family { .. } => Kind::Unsupported,
-            Self::DiscriminatorSize { .. } | Self::UnetSize { .. } | Self::Layer { .. } => Kind::Argument,
+            Self::DiscriminatorSize { .. }
+            | Self::UnetSize { .. }
+            | Self::Layer { .. }
+            | Self::NoDevice { .. } => Kind::Argument,
         }
     }
 }

@@ -7,6 +7,7 @@
 //! list of named vectors.
 
 mod arithmetic;
+mod device;
 mod discriminator;
 mod error;
 mod features;
@@ -15,14 +16,21 @@ mod initial;
 mod layers;
 mod operation;
 mod parameters;
+mod reduction;
 mod spectral_norm;
+#[cfg(feature = "vulkan")]
+mod vulkan;
 
 pub use arithmetic::Arithmetic;
+pub use device::ComputeDevice;
 pub use discriminator::{Discriminator, UnetDiscriminator, VggDiscriminator};
 pub use error::ModelError;
 pub use features::{FeatureNetwork, Features};
 pub use generator::Generator;
 pub use layers::{Map, Seen};
-pub use parameters::{Leaves, Parameter, Parameters, device};
+pub use parameters::{Leaves, Parameter, Parameters};
+pub use reduction::{mean, sum, to_host};
+#[cfg(feature = "vulkan")]
+pub use vulkan::VulkanDevice;
 
 pub use esrgan_gradients::{Isa, Precision};

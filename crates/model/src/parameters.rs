@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use burn::backend::Flex;
-use burn::backend::flex::FlexTensor;
-use burn::tensor::{Device, Gradients, Tensor};
+#[cfg(feature = "vulkan")]
+use burn::tensor::TensorData;
+use burn::tensor::{Gradients, Tensor};
 use esrgan_weights::{Tensor as StoredTensor, WeightMap};
 
+use crate::device::ComputeDevice;
 use crate::error::ModelError;
 use crate::operation::of_shared;
 
@@ -107,25 +109,33 @@ impl Parameters {
         self.list.iter().map(|parameter| parameter.values.len()).sum()
     }
 
-    /// The tensors at the beginning of a graph that finds their gradients.
-    pub fn tracked(&self) -> Leaves<'_> {
-        self.leaves(Tensor::require_grad)
+    /// The tensors at the beginning of a graph on a device that finds their gradients.
+    pub fn tracked(&self, device: ComputeDevice) -> Leaves<'_> {
+        self.leaves(device, Tensor::require_grad)
     }
 
-    /// The tensors at the beginning of a graph that leaves them as they are.
-    pub fn frozen(&self) -> Leaves<'_> {
-        self.leaves(|tensor| tensor)
+    /// The tensors at the beginning of a graph on a device that leaves them as they are.
+    pub fn frozen(&self, device: ComputeDevice) -> Leaves<'_> {
+        self.leaves(device, |tensor| tensor)
     }
 
-    fn leaves(&self, finish: impl Fn(Tensor<1>) -> Tensor<1>) -> Leaves<'_> {
-        let tensor = |parameter: &Parameter| finish(flat_tensor(of_shared(&parameter.values)));
+    fn leaves(&self, device: ComputeDevice, finish: impl Fn(Tensor<1>) -> Tensor<1>) -> Leaves<'_> {
+        let tensor = |parameter: &Parameter| finish(leaf(&parameter.values, device));
         Leaves { parameters: self, tensors: self.list.iter().map(tensor).collect() }
     }
 }
 
-/// A flat tensor of the CPU with autodiff.
-fn flat_tensor(values: FlexTensor) -> Tensor<1> {
-    Tensor::<1>::from_primitive::<Flex>(values).autodiff()
+/// A flat tensor of a device with autodiff; on the processor without a copy.
+fn leaf(values: &Arc<Vec<f32>>, device: ComputeDevice) -> Tensor<1> {
+    match device {
+        ComputeDevice::Processor | ComputeDevice::Reference => {
+            Tensor::<1>::from_primitive::<Flex>(of_shared(values)).autodiff()
+        }
+        #[cfg(feature = "vulkan")]
+        ComputeDevice::Vulkan(_) => {
+            Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), &device.tensors())
+        }
+    }
 }
 
 /// A network's tensors in a graph.
@@ -162,7 +172,7 @@ impl Leaves<'_> {
     /// The gradient of each tensor, in the parameters' order; empty where it had none.
     ///
     /// # Panics
-    /// Where a gradient is no vector of the CPU.
+    /// Where a gradient is no vector of `f32`.
     pub fn gradients(&self, gradients: &Gradients) -> Vec<Vec<f32>> {
         let gradient = |tensor: &Tensor<1>| {
             let gradient = tensor.grad(gradients)?;
@@ -170,9 +180,4 @@ impl Leaves<'_> {
         };
         self.tensors.iter().map(|tensor| gradient(tensor).unwrap_or_default()).collect()
     }
-}
-
-/// The device that the networks' tensors lie on: the CPU, with autodiff.
-pub fn device() -> Device {
-    Device::flex().autodiff()
 }

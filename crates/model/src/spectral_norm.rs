@@ -4,8 +4,9 @@
 //! `torch.nn.utils.spectral_norm` has it, with one power iteration for each pass.
 
 use burn::backend::flex::FlexTensor;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 
+use crate::device::ComputeDevice;
 use crate::operation::{Operation, apply, flat, values};
 
 /// Below this, lengths are taken for this: PyTorch's.
@@ -33,9 +34,29 @@ fn set_direction(direction: &mut [f32], values: &[f64]) {
     direction.iter_mut().zip(values).for_each(|(direction, value)| *direction = (value / length) as f32);
 }
 
-/// The weights divided by `left' W right`, through which the gradient flows; the directions are constants.
-pub(crate) fn normalised(weights: Tensor<1>, left: &[f32], right: &[f32]) -> Tensor<1> {
+/// The weights divided by `left' W right`, through which the gradient flows; the directions are constants. In f64 on the
+/// processor, elsewhere in `f32`.
+pub(crate) fn normalised(
+    weights: Tensor<1>,
+    left: &[f32],
+    right: &[f32],
+    device: ComputeDevice,
+) -> Tensor<1> {
+    if !device.is_blocked() {
+        return divided(weights, left, right);
+    }
     apply(Normalisation { left: left.to_vec(), right: right.to_vec() }, [weights])
+}
+
+/// As [`normalised`], by ordinary operations.
+fn divided(weights: Tensor<1>, left: &[f32], right: &[f32]) -> Tensor<1> {
+    let device = weights.device();
+    let column = |values: &[f32]| {
+        Tensor::<2>::from_data(TensorData::new(values.to_vec(), [values.len(), 1]), &device)
+    };
+    let rows = weights.clone().reshape([left.len(), right.len()]);
+    let norm = (rows.matmul(column(right)) * column(left)).sum_dim(0);
+    weights / norm.reshape([1])
 }
 
 #[derive(Clone, Debug)]

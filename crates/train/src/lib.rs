@@ -7,6 +7,7 @@
 
 mod adam;
 mod check;
+mod device;
 mod error;
 mod losses;
 mod networks;
@@ -18,6 +19,7 @@ mod validate;
 
 pub use adam::{Adam, AdamSettings};
 pub use check::{CheckEvent, Checked, Trial, check};
+pub use device::{DeviceChoice, InsteadOfBf16, UnknownDeviceError};
 pub use error::TrainError;
 pub use losses::{AdversarialLoss, FeatureLoss, PerceptualLoss, PixelLoss};
 pub use run::{Ended, Event, Resume, TrainOptions, train};

@@ -1,7 +1,7 @@
 //! One training step: of the generator alone, or of generator and discriminator in turn.
 
 use burn::tensor::{Tensor, TensorData};
-use esrgan_model::{Discriminator, Generator, Parameters, device};
+use esrgan_model::{ComputeDevice, Discriminator, Generator, Parameters, mean, to_host};
 
 use crate::adam::Adam;
 use crate::losses::{AdversarialLoss, PerceptualLoss, PixelLoss};
@@ -24,22 +24,22 @@ pub struct Crops {
 }
 
 impl Crops {
-    fn lr(&self) -> Tensor<4> {
-        images(&self.lr, self.samples, self.lr_px)
+    fn lr(&self, device: ComputeDevice) -> Tensor<4> {
+        images(&self.lr, self.samples, self.lr_px, device)
     }
 
-    fn hr(&self) -> Tensor<4> {
-        images(&self.hr, self.samples, self.hr_px)
+    fn hr(&self, device: ComputeDevice) -> Tensor<4> {
+        images(&self.hr, self.samples, self.hr_px, device)
     }
 
     /// What results are compared with.
-    fn target(&self) -> Tensor<4> {
-        images(self.sharpened.as_ref().unwrap_or(&self.hr), self.samples, self.hr_px)
+    fn target(&self, device: ComputeDevice) -> Tensor<4> {
+        images(self.sharpened.as_ref().unwrap_or(&self.hr), self.samples, self.hr_px, device)
     }
 }
 
-fn images(values: &[f32], samples: usize, side: usize) -> Tensor<4> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [samples, 3, side, side]), &device())
+fn images(values: &[f32], samples: usize, side: usize, device: ComputeDevice) -> Tensor<4> {
+    Tensor::from_data(TensorData::new(values.to_vec(), [samples, 3, side, side]), &device.tensors())
 }
 
 /// A network with what trains it.
@@ -93,8 +93,14 @@ pub struct Found {
     pub figures: Figures,
 }
 
-fn figure(loss: &Tensor<1>) -> f64 {
-    loss.clone().into_data().iter::<f32>().next().map_or(f64::NAN, f64::from)
+/// The values of terms, all brought to the host at once.
+fn read<'t>(terms: impl IntoIterator<Item = (&'static str, &'t Tensor<1>)>) -> Figures {
+    let (names, values): (Vec<&'static str>, Vec<Tensor<1>>) =
+        terms.into_iter().map(|(name, term)| (name, term.clone().detach())).unzip();
+    if names.is_empty() {
+        return Figures::new();
+    }
+    names.into_iter().zip(to_host(Tensor::cat(values, 0)).into_iter().map(f64::from)).collect()
 }
 
 /// How far the mean colour of a batch is from that of its small crops, in the channel in which it is furthest: what bicubic
@@ -108,8 +114,7 @@ fn color_difference(sr: &Tensor<4>, crops: &Crops) -> f64 {
         }
         sums.map(|sum| sum / (pixels * crops.samples) as f64)
     };
-    let sr = sr.clone().into_data().iter::<f32>().collect::<Vec<f32>>();
-    let pairs = means(&sr).into_iter().zip(means(&crops.lr));
+    let pairs = means(&to_host(sr.clone())).into_iter().zip(means(&crops.lr));
     pairs.map(|(sr, lr)| (sr - lr).abs()).fold(0.0, f64::max)
 }
 
@@ -120,10 +125,11 @@ pub fn pixel_gradient(
     loss: (PixelLoss, f32),
     crops: &Crops,
 ) -> Found {
-    let leaves = parameters.tracked();
-    let sr = generator.forward(&leaves, crops.lr());
-    let loss = loss.0.of(sr, crops.target()).mul_scalar(loss.1);
-    let figures = vec![("loss_pixel", figure(&loss))];
+    let device = generator.device();
+    let leaves = parameters.tracked(device);
+    let sr = generator.forward(&leaves, crops.lr(device));
+    let loss = loss.0.of(sr, crops.target(device)).mul_scalar(loss.1);
+    let figures = read([("loss_pixel", &loss)]);
     let gradients = leaves.gradients(&loss.backward());
     Found { gradients, figures }
 }
@@ -148,24 +154,25 @@ impl Adversaries<'_> {
         losses: &GanLosses,
         crops: &Crops,
     ) -> (Found, Tensor<4>) {
-        let (leaves, judge) = (generator.tracked(), discriminator.frozen());
-        let sr = self.generator.forward(&leaves, crops.lr());
-        let mut figures = Figures::new();
+        let device = self.generator.device();
+        let (leaves, judge) = (generator.tracked(device), discriminator.frozen(device));
+        let sr = self.generator.forward(&leaves, crops.lr(device));
         let mut terms = Vec::new();
         if let Some((loss, weight)) = losses.pixel {
-            terms.push(("loss_pixel", loss.of(sr.clone(), crops.target()).mul_scalar(weight)));
+            terms.push(("loss_pixel", loss.of(sr.clone(), crops.target(device)).mul_scalar(weight)));
         }
         if let Some((loss, weight)) = &losses.perceptual {
             let network = loss.features.leaves();
-            terms
-                .push(("loss_perceptual", loss.of(&network, sr.clone(), crops.target()).mul_scalar(*weight)));
+            let term = loss.of(&network, sr.clone(), crops.target(device)).mul_scalar(*weight);
+            terms.push(("loss_perceptual", term));
         }
         let (loss, weight) = losses.adversarial;
-        let real =
-            loss.is_relative().then(|| self.discriminator.forward(&judge, running, crops.hr()).detach());
+        let real = loss
+            .is_relative()
+            .then(|| self.discriminator.forward(&judge, running, crops.hr(device)).detach());
         let fake = self.discriminator.forward(&judge, running, sr.clone());
         terms.push(("loss_adversarial", loss.of_generator(real, fake).mul_scalar(weight)));
-        figures.extend(terms.iter().map(|(name, term)| (*name, figure(term))));
+        let mut figures = read(terms.iter().map(|(name, term)| (*name, term)));
         figures.push(("color_difference", color_difference(&sr, crops)));
         let total = terms.into_iter().map(|(_, term)| term).reduce(|sum, term| sum + term);
         let made = sr.detach();
@@ -181,16 +188,20 @@ impl Adversaries<'_> {
         made: Tensor<4>,
         crops: &Crops,
     ) -> Found {
-        let leaves = discriminator.tracked();
-        let real = self.discriminator.forward(&leaves, running, crops.hr());
+        let device = self.discriminator.device();
+        let leaves = discriminator.tracked(device);
+        let real = self.discriminator.forward(&leaves, running, crops.hr(device));
         let fake = self.discriminator.forward(&leaves, running, made);
-        let mean = |logits: &Tensor<2>| figure(&logits.clone().mean());
-        let logits = [("logit_real", mean(&real)), ("logit_fake", mean(&fake))];
+        let [logit_real, logit_fake] = [&real, &fake].map(|logits| mean(logits.clone()));
         let [of_real, of_fake] = loss.of_discriminator(real, fake);
-        let mut figures = vec![("loss_d_real", figure(&of_real)), ("loss_d_fake", figure(&of_fake))];
-        let total = of_real + of_fake;
-        figures.push(("loss_d", figure(&total)));
-        figures.extend(logits);
+        let total = of_real.clone() + of_fake.clone();
+        let figures = read([
+            ("loss_d_real", &of_real),
+            ("loss_d_fake", &of_fake),
+            ("loss_d", &total),
+            ("logit_real", &logit_real),
+            ("logit_fake", &logit_fake),
+        ]);
         Found { gradients: leaves.gradients(&total.backward()), figures }
     }
 }

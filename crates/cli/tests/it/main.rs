@@ -19,6 +19,8 @@ mod models;
 mod run;
 mod train;
 #[cfg(test)]
+mod train_device;
+#[cfg(test)]
 mod train_errors;
 #[cfg(test)]
 mod training;

@@ -6,6 +6,7 @@
 use burn::tensor::Tensor;
 
 use crate::arithmetic::Arithmetic;
+use crate::device::ComputeDevice;
 use crate::error::ModelError;
 use crate::initial::{Initial, drawn};
 use crate::layers::Map;
@@ -56,6 +57,11 @@ impl UnetDiscriminator {
     #[must_use]
     pub fn computed_with(self, arithmetic: Arithmetic) -> Self {
         Self { arithmetic, ..self }
+    }
+
+    /// Where it is computed.
+    pub fn device(&self) -> ComputeDevice {
+        self.arithmetic.device
     }
 
     fn layers(&self) -> impl Iterator<Item = Layer> {
@@ -133,7 +139,7 @@ impl UnetDiscriminator {
             let (weights, biases) = leaves.convolution(name);
             map.conv3x3(weights, biases, 1, slope)
         };
-        let picture = Map::of_images(images).computed_with(self.arithmetic.of_pictures());
+        let picture = Map::of_images(images, self.arithmetic);
         let whole = biased(picture, "conv0", Some(SLOPE)).computed_with(self.arithmetic);
         let half = down(whole.clone(), 1);
         let quarter = down(half.clone(), 2);
@@ -153,7 +159,7 @@ impl UnetDiscriminator {
             let name = format!("conv{}.weight_orig", layer.number);
             let (Some(left), Some(right)) = (values.next(), values.next()) else { break };
             moved_direction(leaves.values(&name), left, right);
-            weights.push(normalised(leaves.get(&name), left, right));
+            weights.push(normalised(leaves.get(&name), left, right, self.arithmetic.device));
         }
         weights
     }

@@ -6,6 +6,7 @@
 use burn::tensor::{Tensor, activation};
 
 use crate::arithmetic::Arithmetic;
+use crate::device::ComputeDevice;
 use crate::error::ModelError;
 use crate::initial::{Initial, drawn};
 use crate::layers::{Map, Seen};
@@ -51,6 +52,11 @@ impl VggDiscriminator {
     #[must_use]
     pub fn computed_with(self, arithmetic: Arithmetic) -> Self {
         Self { arithmetic, ..self }
+    }
+
+    /// Where it is computed.
+    pub fn device(&self) -> ComputeDevice {
+        self.arithmetic.device
     }
 
     /// Stages of two convolutions each.
@@ -126,7 +132,7 @@ impl VggDiscriminator {
     pub fn forward(&self, leaves: &Leaves<'_>, running: &mut Parameters, images: Tensor<4>) -> Tensor<2> {
         let [samples, _, height, width] = images.dims();
         assert_eq!([height, width], [self.input_px; 2], "crops of the discriminator's size");
-        let mut map = Map::of_images(images).computed_with(self.arithmetic.of_pictures());
+        let mut map = Map::of_images(images, self.arithmetic);
         let mut seen = Vec::new();
         for stage in self.convolutions() {
             map = layer(leaves, map, &stage, &mut seen).computed_with(self.arithmetic);

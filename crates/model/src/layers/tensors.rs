@@ -1,0 +1,175 @@
+//! The layers on any device: ordinary operations of Burn, over flat tensors of `[sample][row][column][channel]`.
+//!
+//! That is the order in which Burn's kernels convolve, so that its permutations move no values. Gradients are found by Burn's
+//! graph. Sums go through `reduction`, for the same bits on the same device.
+
+use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
+use burn::tensor::{Tensor, activation, module};
+use esrgan_gradients::BatchStatistics;
+
+use super::{EPSILON, Seen};
+use crate::reduction::to_host;
+
+/// Channels last, as `[sample][channel][row][column]`: the order of Burn's layers, not that of memory.
+fn spread(map: Tensor<1>, [samples, channels, height, width]: [usize; 4]) -> Tensor<4> {
+    map.reshape([samples, height, width, channels]).permute([0, 3, 1, 2])
+}
+
+/// The reverse of [`spread`].
+fn flat(map: Tensor<4>) -> Tensor<1> {
+    let count = map.shape().num_elements();
+    map.permute([0, 2, 3, 1]).reshape([count])
+}
+
+/// An image batch, as a map holds it.
+pub(super) fn of_images(images: Tensor<4>) -> Tensor<1> {
+    flat(images)
+}
+
+/// The image batch of a map, contiguous.
+pub(super) fn into_images(map: Tensor<1>, shape: [usize; 4]) -> Tensor<4> {
+    let count = shape.iter().product::<usize>();
+    spread(map, shape).reshape([count]).reshape(shape)
+}
+
+/// A leaky ReLU, where there is a slope.
+fn activated(map: Tensor<4>, slope: Option<f32>) -> Tensor<4> {
+    match slope {
+        Some(0.0) => activation::relu(map),
+        Some(slope) => activation::leaky_relu(map, f64::from(slope)),
+        None => map,
+    }
+}
+
+/// A map enlarged by repetition.
+fn repeated(map: Tensor<1>, [samples, channels, height, width]: [usize; 4], factor: usize) -> Tensor<1> {
+    if factor == 1 {
+        return map;
+    }
+    let shape = [samples, height, factor, width, factor, channels];
+    let map = map.reshape([samples, height, 1, width, 1, channels]).expand(shape);
+    map.reshape([shape.iter().product::<usize>()])
+}
+
+/// The 3x3 convolution of zeros beyond the edge.
+fn convolved(map: Tensor<4>, weights: Tensor<4>, biases: Option<Tensor<1>>) -> Tensor<4> {
+    module::conv2d(map, weights, biases, ConvOptions::new([1, 1], [1, 1], [1, 1], 1))
+}
+
+/// [`super::Map::conv3x3`].
+pub(super) fn conv3x3(
+    (map, shape): (Tensor<1>, [usize; 4]),
+    weights: Tensor<1>,
+    biases: Tensor<1>,
+    (factor, slope): (usize, Option<f32>),
+) -> Tensor<1> {
+    let [samples, channels, height, width] = shape;
+    let weights = weights.reshape([biases.dims()[0], channels, 3, 3]);
+    let map =
+        spread(repeated(map, shape, factor), [samples, channels, height * factor, width * factor]);
+    flat(activated(convolved(map, weights, Some(biases)), slope))
+}
+
+/// [`super::Map::conv4x4`].
+pub(super) fn conv4x4(
+    (map, shape): (Tensor<1>, [usize; 4]),
+    weights: Tensor<1>,
+    outputs: usize,
+) -> Tensor<1> {
+    let weights = weights.reshape([outputs, shape[1], 4, 4]);
+    let options = ConvOptions::new([2, 2], [1, 1], [1, 1], 1);
+    flat(module::conv2d(spread(map, shape), weights, None, options))
+}
+
+/// The slope of the leaky ReLU within a dense block.
+const DENSE_SLOPE: f32 = 0.2;
+
+/// [`super::Map::dense_block`]. A convolution of several maps is the sum of one of each, so that nothing is put behind each other.
+pub(super) fn dense_block(
+    (map, shape): (Tensor<1>, [usize; 4]),
+    weights: [Tensor<1>; 5],
+    biases: [Tensor<1>; 5],
+    scale: f32,
+) -> Tensor<1> {
+    let input = spread(map.clone(), shape);
+    let mut seen = vec![input];
+    let mut last = None;
+    for (index, (weights, biases)) in weights.into_iter().zip(biases).enumerate() {
+        let outputs = biases.dims()[0];
+        let channels = seen.iter().map(|map| map.dims()[1]).sum::<usize>();
+        let weights = weights.reshape([outputs, channels, 3, 3]);
+        let mut first = 0;
+        let mut biases = Some(biases);
+        let parts = seen.iter().map(|map| {
+            let count = map.dims()[1];
+            let part = weights.clone().narrow(1, first, count);
+            first += count;
+            convolved(map.clone(), part, biases.take())
+        });
+        let sum = parts.reduce(|sum, part| sum + part);
+        if index < 4 {
+            seen.extend(sum.map(|sum| activated(sum, Some(DENSE_SLOPE))));
+        } else {
+            last = sum;
+        }
+    }
+    match last {
+        Some(last) => flat(last).mul_scalar(scale) + map,
+        None => map,
+    }
+}
+
+/// [`super::Map::batch_norm`].
+pub(super) fn batch_norm(
+    (map, [samples, channels, height, width]): (Tensor<1>, [usize; 4]),
+    scales: Tensor<1>,
+    shifts: Tensor<1>,
+    slope: f32,
+    seen: &Seen,
+) -> Tensor<1> {
+    let count = samples * height * width;
+    let map = map.reshape([count, channels]);
+    let means = map.clone().mean_dim(0);
+    let centred = map - means.clone();
+    let variances = centred.clone().powi_scalar(2).mean_dim(0);
+    seen.put(BatchStatistics { means: to_host(means), variances: to_host(variances.clone()), count });
+    let factors = scales.reshape([1, channels]) / (variances + EPSILON).sqrt();
+    let values = centred * factors + shifts.reshape([1, channels]);
+    activation::leaky_relu(values, f64::from(slope)).reshape([count * channels])
+}
+
+/// What lies in an enlarged place of the nearer and of the farther source.
+const NEAR: f32 = 0.75;
+const FAR: f32 = 0.25;
+
+/// Twice as many places along a dimension, by linear interpolation between the middles of pixels; beyond the edge lies the pixel
+/// at it.
+fn doubled(map: Tensor<4>, dimension: usize) -> Tensor<4> {
+    let mut shape = map.dims();
+    let count = shape[dimension];
+    let first = map.clone().narrow(dimension, 0, 1);
+    let last = map.clone().narrow(dimension, count - 1, 1);
+    let (before, behind) = if count == 1 {
+        (first, last)
+    } else {
+        (
+            Tensor::cat(vec![first, map.clone().narrow(dimension, 0, count - 1)], dimension),
+            Tensor::cat(vec![map.clone().narrow(dimension, 1, count - 1), last], dimension),
+        )
+    };
+    let near = map.mul_scalar(NEAR);
+    let pair = vec![near.clone() + before.mul_scalar(FAR), near + behind.mul_scalar(FAR)];
+    shape[dimension] = 2 * count;
+    Tensor::stack::<5>(pair, dimension + 1).reshape(shape)
+}
+
+/// [`super::Map::enlarged_bilinear`].
+pub(super) fn enlarged_bilinear(map: Tensor<1>, [samples, channels, height, width]: [usize; 4]) -> Tensor<1> {
+    let map = map.reshape([samples, height, width, channels]);
+    doubled(doubled(map, 1), 2).reshape([samples * channels * 4 * height * width])
+}
+
+/// [`super::Map::max_pool`].
+pub(super) fn pooled(map: Tensor<1>, shape: [usize; 4]) -> Tensor<1> {
+    flat(module::max_pool2d(spread(map, shape), MaxPoolOptions::new([2, 2])))
+}
