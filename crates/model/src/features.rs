@@ -131,7 +131,8 @@ impl Features {
     /// The same network, computed in another way: by default in `f32` on the fastest instruction set. The convolution of the
     /// picture always multiplies in `f32`.
     #[must_use]
-    pub fn computed_with(self, arithmetic: Arithmetic) -> Self {
+    pub fn computed_with(mut self, arithmetic: Arithmetic) -> Self {
+        self.parameters.move_to(arithmetic.device);
         Self { arithmetic, ..self }
     }
 

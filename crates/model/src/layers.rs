@@ -174,17 +174,33 @@ impl Map {
     }
 }
 
+/// Mean and variance of each channel of a batch.
+#[derive(Clone, Debug)]
+pub(crate) enum Statistics {
+    /// On the host.
+    Host(BatchStatistics),
+    /// On a device, without autodiff.
+    Device {
+        /// Means.
+        means: Tensor<1>,
+        /// Variances, divided by the number of values.
+        variances: Tensor<1>,
+        /// Values of each channel.
+        count: usize,
+    },
+}
+
 /// The statistics of the last batch that a normalisation saw.
 #[derive(Clone, Debug, Default)]
-pub struct Seen(Arc<Mutex<Option<BatchStatistics>>>);
+pub struct Seen(Arc<Mutex<Option<Statistics>>>);
 
 impl Seen {
     /// Takes them.
-    pub fn take(&self) -> Option<BatchStatistics> {
+    pub(crate) fn take(&self) -> Option<Statistics> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn put(&self, statistics: BatchStatistics) {
+    fn put(&self, statistics: Statistics) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(statistics);
     }
 }

@@ -12,11 +12,13 @@ mod discriminator;
 mod error;
 mod features;
 mod generator;
+mod gradient;
 mod initial;
 mod layers;
 mod operation;
 mod parameters;
 mod reduction;
+mod resident;
 mod spectral_norm;
 #[cfg(feature = "vulkan")]
 mod vulkan;
@@ -27,9 +29,11 @@ pub use discriminator::{Discriminator, UnetDiscriminator, VggDiscriminator};
 pub use error::ModelError;
 pub use features::{FeatureNetwork, Features};
 pub use generator::Generator;
+pub use gradient::NetworkGradient;
 pub use layers::{Map, Seen};
 pub use parameters::{Leaves, Parameter, Parameters};
 pub use reduction::{mean, sum, to_host};
+pub use resident::Resident;
 #[cfg(feature = "vulkan")]
 pub use vulkan::VulkanDevice;
 

@@ -70,6 +70,11 @@ impl Networks {
         (precision(recipe.precision) != self.arithmetic.precision).then_some(why)
     }
 
+    /// Where they compute.
+    pub(crate) fn device(&self) -> ComputeDevice {
+        self.arithmetic.device
+    }
+
     /// The GPU's name, where one computes.
     pub(crate) fn gpu(&self) -> Option<String> {
         match self.arithmetic.device {

@@ -17,9 +17,9 @@ use esrgan_weights::{Model, SaveOptions};
 
 use crate::device::{DeviceChoice, InsteadOfBf16};
 use crate::error::TrainError;
+use crate::figures::Figures;
 use crate::networks::Networks;
 use crate::state::State;
-use crate::step::Figures;
 use crate::stepping::{Stepping, not_finite};
 use crate::validate::Validation;
 

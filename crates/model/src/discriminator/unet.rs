@@ -11,7 +11,7 @@ use crate::error::ModelError;
 use crate::initial::{Initial, drawn};
 use crate::layers::Map;
 use crate::parameters::{Leaves, Parameters};
-use crate::spectral_norm::{moved_direction, normalised};
+use crate::spectral_norm::{Normed, moved_direction, normalised};
 
 const SLOPE: f32 = 0.2;
 /// A crop is halved three times.
@@ -153,14 +153,32 @@ impl UnetDiscriminator {
 
     /// The weights of all normed convolutions, divided by their spectral norm.
     fn normed_weights(&self, leaves: &Leaves<'_>, directions: &mut Parameters) -> Vec<Tensor<1>> {
+        if self.arithmetic.device != ComputeDevice::Processor {
+            return self.normed_on_device(leaves, directions);
+        }
         let mut values = directions.values_mut();
         let mut weights = Vec::new();
         for layer in self.layers().filter(Layer::is_normed) {
             let name = format!("conv{}.weight_orig", layer.number);
             let (Some(left), Some(right)) = (values.next(), values.next()) else { break };
             moved_direction(leaves.values(&name), left, right);
-            weights.push(normalised(leaves.get(&name), left, right, self.arithmetic.device));
+            weights.push(normalised(leaves.get(&name), left, right));
         }
+        weights
+    }
+
+    /// As [`UnetDiscriminator::normed_weights`], without a way to the host.
+    fn normed_on_device(&self, leaves: &Leaves<'_>, directions: &mut Parameters) -> Vec<Tensor<1>> {
+        let device = self.arithmetic.device;
+        let mut known = directions.tensors(device).into_iter();
+        let (mut weights, mut moved) = (Vec::new(), Vec::new());
+        for layer in self.layers().filter(Layer::is_normed) {
+            let (Some(left), Some(right)) = (known.next(), known.next()) else { break };
+            let normed = Normed::of(leaves.get(&format!("conv{}.weight_orig", layer.number)), left, right);
+            weights.push(normed.weights);
+            moved.extend([normed.left, normed.right]);
+        }
+        directions.put_tensors(moved, device);
         weights
     }
 }

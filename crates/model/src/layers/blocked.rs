@@ -7,7 +7,7 @@ use esrgan_gradients::{
     enlarge_bilinear_gradient, max_pool, max_pool_gradient,
 };
 
-use super::{EPSILON, Seen};
+use super::{EPSILON, Seen, Statistics};
 use crate::arithmetic::Arithmetic;
 use crate::operation::{Operation, apply, flat, of_map, values};
 
@@ -318,7 +318,7 @@ impl Operation<3> for Normalisation {
             slope: self.slope,
         };
         let output = of_map(layer.forward(&map(&input, self.input), &statistics));
-        self.seen.put(statistics.clone());
+        self.seen.put(Statistics::Host(statistics.clone()));
         (output.clone(), NormalisationState { input, output, scales, shifts, statistics })
     }
 

@@ -5,10 +5,8 @@
 
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Tensor, activation, module};
-use esrgan_gradients::BatchStatistics;
 
-use super::{EPSILON, Seen};
-use crate::reduction::to_host;
+use super::{EPSILON, Seen, Statistics};
 
 /// Channels last, as `[sample][channel][row][column]`: the order of Burn's layers, not that of memory.
 fn spread(map: Tensor<1>, [samples, channels, height, width]: [usize; 4]) -> Tensor<4> {
@@ -132,7 +130,9 @@ pub(super) fn batch_norm(
     let means = map.clone().mean_dim(0);
     let centred = map - means.clone();
     let variances = centred.clone().powi_scalar(2).mean_dim(0);
-    seen.put(BatchStatistics { means: to_host(means), variances: to_host(variances.clone()), count });
+    let of_channels = |values: Tensor<2>| values.without_autodiff().reshape([channels]);
+    let (of_batch, spread) = (of_channels(means), of_channels(variances.clone()));
+    seen.put(Statistics::Device { means: of_batch, variances: spread, count });
     let factors = scales.reshape([1, channels]) / (variances + EPSILON).sqrt();
     let values = centred * factors + shifts.reshape([1, channels]);
     activation::leaky_relu(values, f64::from(slope)).reshape([count * channels])

@@ -46,10 +46,9 @@ fn losses(precision: Precision) -> Vec<f64> {
     let mut trained = Trained { parameters, optimizer, clip_norm: None };
     (0..STEPS)
         .map(|step| {
-            let mut found =
-                pixel_gradient(&generator, &trained.parameters, (PixelLoss::L1, 1.0), &crops(step));
-            trained.update(&mut found.gradients, 1e-3);
-            found.figures[0].1
+            let found = pixel_gradient(&generator, &trained.parameters, (PixelLoss::L1, 1.0), &crops(step));
+            trained.update(found.gradient, 1e-3);
+            found.figures.read()[0].1
         })
         .collect()
 }

@@ -88,12 +88,13 @@ impl Step {
     }
 
     fn add(&mut self, of: &str, parameters: &Parameters, found: Found) {
-        self.figures.extend(found.figures);
+        self.figures.extend(found.figures.read());
         let names = parameters.iter().map(|parameter| format!("{of}: {}", parameter.name));
-        self.gradients.extend(names.zip(found.gradients));
+        self.gradients.extend(names.zip(found.gradient.into_host()));
     }
 
     fn add_statistics(&mut self, statistics: &Parameters) {
+        let statistics = statistics.on_host();
         let values = statistics.iter().map(|known| (known.name.clone(), known.values.to_vec()));
         self.gradients.extend(values);
     }
