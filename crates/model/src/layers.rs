@@ -4,6 +4,7 @@
 //! `tensors`.
 
 mod blocked;
+mod dense;
 mod tensors;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -125,7 +126,7 @@ impl Map {
         let values = if is_blocked {
             blocked::dense_block(map, weights, biases, scale, arithmetic)
         } else {
-            tensors::dense_block(map, weights, biases, scale)
+            tensors::dense_block(map, weights, biases, scale, arithmetic.device)
         };
         Self { values, shape, arithmetic }
     }

@@ -20,6 +20,7 @@ mod parameters;
 mod reduction;
 mod resident;
 mod spectral_norm;
+mod tensor_operation;
 #[cfg(feature = "vulkan")]
 mod vulkan;
 

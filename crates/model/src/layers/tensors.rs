@@ -6,7 +6,10 @@
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Tensor, activation, module};
 
+use super::dense::DenseBlock;
 use super::{EPSILON, Seen, Statistics};
+use crate::device::ComputeDevice;
+use crate::tensor_operation::apply;
 
 /// Channels last, as `[sample][channel][row][column]`: the order of Burn's layers, not that of memory.
 fn spread(map: Tensor<1>, [samples, channels, height, width]: [usize; 4]) -> Tensor<4> {
@@ -79,42 +82,19 @@ pub(super) fn conv4x4(
     flat(module::conv2d(spread(map, shape), weights, None, options))
 }
 
-/// The slope of the leaky ReLU within a dense block.
-const DENSE_SLOPE: f32 = 0.2;
-
-/// [`super::Map::dense_block`]. A convolution of several maps is the sum of one of each, so that nothing is put behind each other.
+/// [`super::Map::dense_block`].
 pub(super) fn dense_block(
     (map, shape): (Tensor<1>, [usize; 4]),
     weights: [Tensor<1>; 5],
     biases: [Tensor<1>; 5],
     scale: f32,
+    device: ComputeDevice,
 ) -> Tensor<1> {
-    let input = spread(map.clone(), shape);
-    let mut seen = vec![input];
-    let mut last = None;
-    for (index, (weights, biases)) in weights.into_iter().zip(biases).enumerate() {
-        let outputs = biases.dims()[0];
-        let channels = seen.iter().map(|map| map.dims()[1]).sum::<usize>();
-        let weights = weights.reshape([outputs, channels, 3, 3]);
-        let mut first = 0;
-        let mut biases = Some(biases);
-        let parts = seen.iter().map(|map| {
-            let count = map.dims()[1];
-            let part = weights.clone().narrow(1, first, count);
-            first += count;
-            convolved(map.clone(), part, biases.take())
-        });
-        let sum = parts.reduce(|sum, part| sum + part);
-        if index < 4 {
-            seen.extend(sum.map(|sum| activated(sum, Some(DENSE_SLOPE))));
-        } else {
-            last = sum;
-        }
-    }
-    match last {
-        Some(last) => flat(last).mul_scalar(scale) + map,
-        None => map,
-    }
+    let growth = biases[0].dims()[0];
+    let [w1, w2, w3, w4, w5] = weights;
+    let [b1, b2, b3, b4, b5] = biases;
+    let inputs = [map, w1, w2, w3, w4, w5, b1, b2, b3, b4, b5];
+    apply(DenseBlock { shape, growth, scale }, inputs, device)
 }
 
 /// [`super::Map::batch_norm`].
