@@ -19,7 +19,7 @@ impl Edge {
     ///
     /// # Panics
     /// In debug builds where `length` is zero.
-    pub(crate) fn resolve(self, index: isize, length: usize) -> Option<usize> {
+    pub fn resolve(self, index: isize, length: usize) -> Option<usize> {
         debug_assert!(length > 0);
         let last = length as isize - 1;
         if (0..=last).contains(&index) {
@@ -47,7 +47,7 @@ impl Edge {
     /// The mode by which a picture is filled up to a multiple of the pixel-unshuffle factor.
     ///
     /// Reflection where the network itself pads with zeros, as Real-ESRGAN does.
-    pub(crate) fn fill(self) -> Self {
+    pub fn fill(self) -> Self {
         if self == Self::Zero { Self::Reflect } else { self }
     }
 }

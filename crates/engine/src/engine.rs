@@ -57,16 +57,17 @@ impl Engine {
     pub fn isa_for(&self, precision: Precision) -> Isa {
         match precision {
             Precision::F32 => self.isa.for_f32(),
-            Precision::Bf16 => self.isa,
+            Precision::Bf16 | Precision::F16 => self.isa,
         }
     }
 
     /// The precision that serves a wish, or no wish, best here: bf16 where the processor has instructions for it, or where
-    /// plain Rust was chosen, which can show what they give; f32 elsewhere, being faster there and more exact.
+    /// plain Rust was chosen, which can show what they give; f32 elsewhere, being faster there and more exact. Half precision is
+    /// for GPUs: who wishes for it gets what bf16 would be.
     pub fn precision_for(&self, wanted: Option<Precision>) -> Precision {
         match wanted {
             Some(Precision::F32) => Precision::F32,
-            Some(Precision::Bf16) if self.isa == Isa::Portable => Precision::Bf16,
+            Some(Precision::Bf16 | Precision::F16) if self.isa == Isa::Portable => Precision::Bf16,
             _ if self.isa.has_native_bf16() => Precision::Bf16,
             _ => Precision::F32,
         }
@@ -82,7 +83,7 @@ impl Engine {
         let isa = self.isa_for(precision);
         let work = || match precision {
             Precision::F32 => multiply_add_in_registers(isa, ROUNDS),
-            Precision::Bf16 => multiply_add_in_registers_bf16(isa, ROUNDS),
+            Precision::Bf16 | Precision::F16 => multiply_add_in_registers_bf16(isa, ROUNDS),
         };
         let first = Instant::now();
         let mut best = 0.0f64;

@@ -66,6 +66,37 @@ pub enum EngineError {
         /// Its canonical name.
         name: String,
     },
+    /// A precision that the processor does not compute in.
+    #[error("networks are not computed in {precision} on the processor")]
+    Precision {
+        /// Its name.
+        precision: &'static str,
+    },
+    /// Another engine than the processor has no room for the run.
+    #[error("{device}: a {lr_width}x{lr_height} picture needs {} of its memory, but it has {}", format_bytes(*needed_bytes), format_bytes(*usable_bytes))]
+    DeviceMemory {
+        /// The device, as the user knows it.
+        device: String,
+        /// The picture's or the tile's width.
+        lr_width: usize,
+        /// The picture's or the tile's height.
+        lr_height: usize,
+        /// What the run takes in all.
+        needed_bytes: u64,
+        /// What it may take.
+        usable_bytes: u64,
+    },
+    /// Another engine than the processor failed.
+    #[error("{device} failed: {reason}")]
+    Device {
+        /// The device, as the user knows it.
+        device: String,
+        /// What its driver said.
+        reason: String,
+    },
+    /// A plan was made for another engine than the one that was to follow it.
+    #[error("the plan was made for another device")]
+    Plan,
     /// The threads could not be started.
     #[error("cannot start {threads} threads")]
     Threads {
@@ -91,13 +122,13 @@ pub enum EngineError {
 impl Classify for EngineError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Memory { .. } => Kind::Limit,
+            Self::Memory { .. } | Self::DeviceMemory { .. } => Kind::Limit,
             Self::Channels { .. } | Self::Size { .. } | Self::TileSize { .. } | Self::Isa { .. } => {
                 Kind::Argument
             }
-            Self::NotFinite { .. } => Kind::Unsupported,
-            Self::Threads { .. } => Kind::Io,
-            Self::Weights { .. } | Self::Cancelled => Kind::Internal,
+            Self::NotFinite { .. } | Self::Precision { .. } => Kind::Unsupported,
+            Self::Threads { .. } | Self::Device { .. } => Kind::Io,
+            Self::Weights { .. } | Self::Plan | Self::Cancelled => Kind::Internal,
         }
     }
 }

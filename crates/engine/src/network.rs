@@ -26,14 +26,17 @@ pub enum Precision {
     /// Weights and the inputs of convolutions in bfloat16; sums, the stream that residuals are added to, and the convolution
     /// that sees the picture, in f32.
     Bf16,
+    /// IEEE half precision: on GPUs. A processor takes another for it, see [`Engine::precision_for`](crate::Engine::precision_for).
+    F16,
 }
 
 impl Precision {
-    /// Its name: `f32`, `bf16`.
+    /// Its name: `f32`, `bf16`, `f16`.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
+            Self::F16 => "f16",
         }
     }
 }
@@ -65,8 +68,12 @@ impl Network {
     /// Makes a network of a model; the two share the weights. They are packed when a run needs them.
     ///
     /// # Errors
-    /// [`EngineError::Weights`] where a tensor that the specification names is missing, or not of its size.
+    /// [`EngineError::Weights`] where a tensor that the specification names is missing, or not of its size;
+    /// [`EngineError::Precision`] for half precision.
     pub fn new(model: &Model, precision: Precision) -> Result<Self, EngineError> {
+        if precision == Precision::F16 {
+            return Err(EngineError::Precision { precision: precision.name() });
+        }
         let graph = Graph::default();
         let mut builder = Builder { model, precision, graph, layers: Vec::new(), nominal_multiply_adds: 0 };
         let compact = model.spec.family() == Family::Compact;
@@ -173,8 +180,9 @@ impl Builder<'_> {
             Precision::F32 => PackedKind::OverTransformed,
             // A picture's samples are worth more bits than bf16 has, and the layer is a hundredth of the work at most: it
             // made more than half of the error of the whole network (docs/performance.md).
-            Precision::Bf16 if inputs.iter().all(|input| self.is_picture(*input)) => PackedKind::Direct,
-            Precision::Bf16 => PackedKind::Bf16,
+            Precision::Bf16 | Precision::F16 if inputs.iter().all(|input| self.is_picture(*input)) => PackedKind::Direct,
+            // Half precision has been refused.
+            Precision::Bf16 | Precision::F16 => PackedKind::Bf16,
         }
     }
 

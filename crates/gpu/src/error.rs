@@ -1,7 +1,11 @@
 //! What can go wrong on a GPU.
 
+use cubecl::server::{IoError, ServerError};
 use esrgan_core::{Classify, Kind, format_bytes};
 use esrgan_engine::EngineError;
+
+/// Words of a driver's message that are kept: some go on for pages.
+const MOST_WORDS: usize = 60;
 
 /// What can go wrong on a GPU.
 #[derive(Debug, thiserror::Error)]
@@ -16,10 +20,10 @@ pub enum GpuError {
         found: usize,
     },
     /// The driver refused to open a device.
-    #[error("cannot open `{name}`: {reason}")]
+    #[error("cannot open the Vulkan device {number}: {reason}")]
     Open {
         /// The device.
-        name: String,
+        number: usize,
         /// What the driver said.
         reason: String,
     },
@@ -38,6 +42,30 @@ pub enum GpuError {
     /// As on the CPU: sizes, values that are no numbers, a stop on request.
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+impl GpuError {
+    /// What CubeCL says of a failure; without its backtrace, which is of no use to a user.
+    pub(crate) fn driver(error: ServerError) -> Self {
+        let text = error.to_string();
+        let reason: Vec<&str> =
+            text.split("Backtrace:").next().unwrap_or(&text).split_whitespace().take(MOST_WORDS).collect();
+        Self::Driver { reason: reason.join(" ") }
+    }
+
+    /// What CubeCL says of a failure of memory, of which a run needs so much in all.
+    pub(crate) fn of_allocation(error: ServerError, needed_bytes: u64) -> Self {
+        if is_out_of_memory(&error) { Self::OutOfMemory { needed_bytes } } else { Self::driver(error) }
+    }
+}
+
+fn is_out_of_memory(error: &ServerError) -> bool {
+    match error {
+        ServerError::Io(IoError::BufferTooBig { .. } | IoError::OutOfMemory { .. }) => true,
+        ServerError::Unwritten { root, .. } => is_out_of_memory(root),
+        ServerError::Several { errors, .. } => errors.iter().any(is_out_of_memory),
+        _ => false,
+    }
 }
 
 fn found_devices(found: usize) -> String {

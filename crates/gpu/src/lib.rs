@@ -8,6 +8,7 @@
 
 mod device;
 mod error;
+mod kernels;
 mod network;
 
 pub use device::{DeviceInfo, DeviceKind, Gpu, devices};
