@@ -180,7 +180,9 @@ impl Builder<'_> {
             Precision::F32 => PackedKind::OverTransformed,
             // A picture's samples are worth more bits than bf16 has, and the layer is a hundredth of the work at most: it
             // made more than half of the error of the whole network (docs/performance.md).
-            Precision::Bf16 | Precision::F16 if inputs.iter().all(|input| self.is_picture(*input)) => PackedKind::Direct,
+            Precision::Bf16 | Precision::F16 if inputs.iter().all(|input| self.is_picture(*input)) => {
+                PackedKind::Direct
+            }
             // Half precision has been refused.
             Precision::Bf16 | Precision::F16 => PackedKind::Bf16,
         }

@@ -69,14 +69,10 @@ pub enum ModelError {
         /// The network that it belongs to.
         found: &'static str,
     },
-    /// There is no such device.
-    #[error("there is no Vulkan device {number}: {found} found")]
-    NoDevice {
-        /// The number that was asked for.
-        number: usize,
-        /// How many there are.
-        found: usize,
-    },
+    /// There is no such device, or it could not be opened.
+    #[cfg(feature = "vulkan")]
+    #[error(transparent)]
+    Gpu(#[from] esrgan_gpu::GpuError),
     /// The weights could not be read or written.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -86,15 +82,14 @@ impl Classify for ModelError {
     fn kind(&self) -> Kind {
         match self {
             Self::Weights(source) => source.kind(),
+            #[cfg(feature = "vulkan")]
+            Self::Gpu(source) => source.kind(),
             Self::Missing { .. }
             | Self::Shape { .. }
             | Self::Unexpected { .. }
             | Self::OtherFeatures { .. } => Kind::Malformed,
             Self::Family { .. } => Kind::Unsupported,
-            Self::DiscriminatorSize { .. }
-            | Self::UnetSize { .. }
-            | Self::Layer { .. }
-            | Self::NoDevice { .. } => Kind::Argument,
+            Self::DiscriminatorSize { .. } | Self::UnetSize { .. } | Self::Layer { .. } => Kind::Argument,
         }
     }
 }

@@ -4,6 +4,8 @@
 //! `tensors`.
 
 mod blocked;
+mod columns;
+mod convolution;
 mod dense;
 mod tensors;
 
@@ -92,7 +94,7 @@ impl Map {
         let values = if is_blocked {
             blocked::conv3x3(map, weights, biases, (factor, slope), arithmetic)
         } else {
-            tensors::conv3x3(map, weights, biases, (factor, slope))
+            tensors::conv3x3(map, weights, biases, (factor, slope), arithmetic.device)
         };
         Self { values, shape, arithmetic }
     }
@@ -160,7 +162,8 @@ impl Map {
     #[must_use]
     pub fn enlarged_bilinear(self) -> Self {
         let [samples, channels, height, width] = self.shape;
-        let enlarged = if self.is_blocked() { blocked::enlarged_bilinear } else { tensors::enlarged_bilinear };
+        let enlarged =
+            if self.is_blocked() { blocked::enlarged_bilinear } else { tensors::enlarged_bilinear };
         let values = enlarged(self.values, self.shape);
         Self { values, shape: [samples, channels, 2 * height, 2 * width], arithmetic: self.arithmetic }
     }

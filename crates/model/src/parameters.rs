@@ -116,7 +116,11 @@ impl Parameters {
             shape: known.shape.clone(),
             values: Arc::new(values),
         };
-        Cow::Owned(Self { list: values.map(parameter).collect(), places: self.places.clone(), resident: None })
+        Cow::Owned(Self {
+            list: values.map(parameter).collect(),
+            places: self.places.clone(),
+            resident: None,
+        })
     }
 
     /// Moves the tensors to where a device's layers read them: on the processor they stay on the host.
@@ -182,7 +186,8 @@ impl Parameters {
 
     fn leaves(&self, device: ComputeDevice, finish: impl Fn(Tensor<1>) -> Tensor<1>) -> Leaves<'_> {
         let parameters = if device.is_blocked() { self.on_host() } else { Cow::Borrowed(self) };
-        let tensors = parameters.tensors(device).into_iter().map(|tensor| finish(tensor.autodiff())).collect();
+        let tensors =
+            parameters.tensors(device).into_iter().map(|tensor| finish(tensor.autodiff())).collect();
         Leaves { parameters, tensors, device }
     }
 

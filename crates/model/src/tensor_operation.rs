@@ -18,8 +18,9 @@ pub(crate) trait TensorOperation<const N: usize>: Clone + Debug + Send + 'static
     /// The output, and what the backward pass needs.
     fn forward(&self, inputs: [Tensor<1>; N]) -> (Tensor<1>, Vec<Tensor<1>>);
 
-    /// The gradient of each input, from what forward left and the output's gradient.
-    fn backward(&self, kept: Vec<Tensor<1>>, gradient: Tensor<1>) -> [Tensor<1>; N];
+    /// The gradient of each input that wants one, from what forward left and the output's gradient.
+    fn backward(&self, kept: Vec<Tensor<1>>, gradient: Tensor<1>, wants: [bool; N])
+    -> [Option<Tensor<1>>; N];
 }
 
 /// The backward step of an operation.
@@ -34,9 +35,10 @@ where
 
     fn backward(self, ops: Ops<Self::State, N>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let gradient = gradients.consume::<B>(&ops.node);
-        let found = self.0.backward(ops.state, Tensor::from_primitive::<B>(gradient));
+        let wants = ops.parents.each_ref().map(Option::is_some);
+        let found = self.0.backward(ops.state, Tensor::from_primitive::<B>(gradient), wants);
         for (parent, gradient) in ops.parents.into_iter().zip(found) {
-            if let Some(parent) = parent {
+            if let (Some(parent), Some(gradient)) = (parent, gradient) {
                 gradients.register::<B>(parent.id, primitive::<B>(gradient));
             }
         }

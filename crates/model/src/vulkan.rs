@@ -1,43 +1,44 @@
 //! The devices that Vulkan shows, as Burn names them.
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
-use burn::backend::DispatchDevice;
-use burn::tensor::{Device, DeviceType};
-use cubecl::wgpu::WgpuDeviceKind;
+use burn::tensor::Device;
+use esrgan_gpu::{DeviceKind, Gpu, devices};
 
 use crate::error::ModelError;
 
-/// A device that Vulkan shows.
+/// A device that Vulkan shows, opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VulkanDevice {
     number: usize,
 }
 
-/// All devices, asked for once: each question makes an instance of Vulkan.
-fn known() -> &'static [Device] {
-    static KNOWN: OnceLock<Vec<Device>> = OnceLock::new();
-    KNOWN.get_or_init(|| Device::enumerate(DeviceType::Vulkan).into_vec())
-}
+/// Devices that have been opened, by their number.
+static OPENED: Mutex<BTreeMap<usize, Gpu>> = Mutex::new(BTreeMap::new());
 
 impl VulkanDevice {
-    /// All devices, real GPUs first.
-    pub fn all() -> impl ExactSizeIterator<Item = Self> {
-        (0..known().len()).map(|number| Self { number })
+    /// All devices that can be opened, real GPUs first.
+    pub fn all() -> Vec<Self> {
+        devices().into_iter().filter_map(|known| Self::of(known.number).ok()).collect()
     }
 
-    /// Device `number` of the list.
+    /// Opens device `number` of the list.
     ///
     /// # Errors
-    /// [`ModelError::NoDevice`].
+    /// [`ModelError::Gpu`].
     pub fn of(number: usize) -> Result<Self, ModelError> {
-        let found = known().len();
-        if number < found { Ok(Self { number }) } else { Err(ModelError::NoDevice { number, found }) }
+        let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+        if !opened.contains_key(&number) {
+            opened.insert(number, Gpu::open(number)?);
+        }
+        Ok(Self { number })
     }
 
-    /// The first real GPU, if there is one.
+    /// The first real GPU that can be opened, if there is one.
     pub fn first_gpu() -> Option<Self> {
-        Self::all().find(|device| !device.is_processor())
+        let is_gpu = |kind: DeviceKind| kind != DeviceKind::Cpu;
+        devices().into_iter().filter(|known| is_gpu(known.kind)).find_map(|known| Self::of(known.number).ok())
     }
 
     /// Its place in the list, by which it is asked for.
@@ -45,21 +46,18 @@ impl VulkanDevice {
         self.number
     }
 
-    /// As the driver calls it. Opens the device.
+    /// As the driver calls it.
     pub fn name(self) -> String {
-        self.tensors().identity().map_or_else(|| format!("vulkan:{}", self.number), |known| known.name)
-    }
-
-    /// Whether it is the processor, which a driver shows as a device.
-    pub fn is_processor(self) -> bool {
-        match self.tensors().as_dispatch() {
-            DispatchDevice::Cube(cubecl::Device::Wgpu(device)) => device.kind == WgpuDeviceKind::Cpu,
-            _ => true,
-        }
+        self.gpu().info().name.clone()
     }
 
     /// The device of tensors, without autodiff.
     pub(crate) fn tensors(self) -> Device {
-        known()[self.number].clone()
+        Device::new(self.gpu().cube_device().clone())
+    }
+
+    fn gpu(self) -> Gpu {
+        let opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.get(&self.number).expect("a device is opened before it is named").clone()
     }
 }

@@ -120,14 +120,12 @@ impl Adam {
             Moments::Device(first, second) => (first.clone(), second.clone()),
             Moments::Host(moments) => {
                 let (first, second): (Vec<_>, Vec<_>) = moments.iter().cloned().unzip();
-                let brought = |values: &[Vec<f32>]| {
-                    resident.of_host_like(values).unwrap_or_else(|| resident.zeros())
-                };
+                let brought =
+                    |values: &[Vec<f32>]| resident.of_host_like(values).unwrap_or_else(|| resident.zeros());
                 (brought(&first), brought(&second))
             }
         };
-        let (values, moments) =
-            line.move_all(resident.values(), gradient, (first.values(), second.values()));
+        let (values, moments) = line.move_all(resident.values(), gradient, (first.values(), second.values()));
         let moved = resident.with_values(values);
         self.moments = Moments::Device(first.with_values(moments.0), second.with_values(moments.1));
         parameters.put(moved);
@@ -246,9 +244,10 @@ mod tests {
             let mut on_host = parameters();
             let mut moving = parameters();
             let (mut expected, mut found) = (Adam::new(settings, &on_host), Adam::new(settings, &moving));
-            for (step, device) in [ComputeDevice::Reference, ComputeDevice::Processor, ComputeDevice::Reference]
-                .into_iter()
-                .enumerate()
+            for (step, device) in
+                [ComputeDevice::Reference, ComputeDevice::Processor, ComputeDevice::Reference]
+                    .into_iter()
+                    .enumerate()
             {
                 let gradients = vec![vec![3.0 - step as f32, -0.01], vec![0.5]];
                 expected.update(&mut on_host, &gradients, 0.1);
@@ -272,7 +271,10 @@ mod tests {
             assert_eq!(expected.len(), 9);
             for (found, expected) in found.iter().zip(&expected) {
                 // Some ten operations of a rounding each, three times.
-                assert!((found - expected).abs() <= 30.0 * f32::EPSILON * expected.abs(), "{found} {expected}");
+                assert!(
+                    (found - expected).abs() <= 30.0 * f32::EPSILON * expected.abs(),
+                    "{found} {expected}"
+                );
             }
         }
     }

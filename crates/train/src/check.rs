@@ -131,7 +131,11 @@ impl Checked {
     }
 
     /// The networks, and the files that they start from; none where they cannot be made.
-    fn add_networks(&mut self, recipe: &Recipe, (device, isa): (DeviceChoice, Option<Isa>)) -> Option<Networks> {
+    fn add_networks(
+        &mut self,
+        recipe: &Recipe,
+        (device, isa): (DeviceChoice, Option<Isa>),
+    ) -> Option<Networks> {
         let mut made = Networks::of(recipe, device, isa);
         if let Err(TrainError::Perceptual { .. }) = &made {
             // What has nothing to do with that file is looked at all the same.

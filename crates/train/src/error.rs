@@ -78,7 +78,9 @@ pub enum TrainError {
         available: String,
     },
     /// A GPU is asked for, and none is there.
-    #[error("Vulkan shows no GPU; a processor that it shows is taken by its number alone, such as `vulkan:0`")]
+    #[error(
+        "Vulkan shows no GPU; a processor that it shows is taken by its number alone, such as `vulkan:0`"
+    )]
     NoGpu,
     /// A GPU is asked for, and the program has been built without any.
     #[error("this program was built without GPUs: it lacks the feature `vulkan`")]

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use esrgan_model::{
-    Arithmetic, ComputeDevice, Discriminator, FeatureNetwork, Features, Generator, Isa, ModelError, Parameters,
-    UnetDiscriminator, VggDiscriminator,
+    Arithmetic, ComputeDevice, Discriminator, FeatureNetwork, Features, Generator, Isa, ModelError,
+    Parameters, UnetDiscriminator, VggDiscriminator,
 };
 use esrgan_recipe::{
     AdversarialKind, Discriminator as DiscriminatorSettings, DiscriminatorKind, FeatureCriterion, Optimizer,

@@ -30,7 +30,11 @@ impl<'r> Stepping<'r> {
     ///
     /// # Errors
     /// [`TrainError::Dataset`].
-    pub(crate) fn begin(recipe: &'r Recipe, networks: Networks, mut state: State) -> Result<Self, TrainError> {
+    pub(crate) fn begin(
+        recipe: &'r Recipe,
+        networks: Networks,
+        mut state: State,
+    ) -> Result<Self, TrainError> {
         let dataset = Arc::new(Dataset::open(&dataset_options(recipe))?);
         let batches = dataset.batches(state.step * recipe.data.accumulation as u64)?;
         state.move_to(networks.device());

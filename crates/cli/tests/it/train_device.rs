@@ -11,7 +11,9 @@ fn without_gpus_a_gpu_is_refused_and_the_processor_taken() {
     let output = crate::run::text(&folder.join("run"));
     let settings = ["--set", "data.hr=[\"nowhere\"]", "--set", "validation="];
     let train = |device: &str| {
-        esrgan(&[&["train", "tiny-psnr-x4", "-o", output.as_str(), "--device", device], &settings[..]].concat())
+        esrgan(
+            &[&["train", "tiny-psnr-x4", "-o", output.as_str(), "--device", device], &settings[..]].concat(),
+        )
     };
     let ended = train("vulkan");
     assert_eq!(ended.code, 2, "{}", ended.stderr);
@@ -45,8 +47,8 @@ fn a_run_moves_between_devices() {
         (ended.code, ended.stderr)
     };
     let (code, said) = train("gpu", "vulkan:0", 6);
-    if said.contains("there is no Vulkan device") {
-        eprintln!("SKIPPED: Vulkan shows no device");
+    if said.contains("Vulkan device 0") {
+        eprintln!("SKIPPED: {said}");
         return;
     }
     assert_eq!(code, 0, "{said}");

@@ -1,18 +1,16 @@
 //! The dense block on any device, as products of matrices.
 //!
-//! A 3x3 convolution is a product with a matrix that has a column for each of the nine pixels that it sees and each of their channels.
-//! The columns of a map serve every convolution that reads it, side by side: five products in all instead of one for each of fifteen
+//! The columns of a map ([`super::columns`]) serve every convolution that reads it, side by side: five products in all instead of one for each of fifteen
 //! pairs of map and convolution, and the map itself is never put behind others. Backwards, the columns of each convolution's gradient
 //! serve the gradients of all its inputs and of its weights.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, activation};
 
+use super::columns::{Shape, TAPS, Taps, columns, filter_gradient, slopes, straight_filters, turned_filters};
 use crate::tensor_operation::TensorOperation;
 
 /// Convolutions of a block.
 const CONVOLUTIONS: usize = 5;
-/// Pixels that a convolution sees.
-const TAPS: usize = 9;
 /// The slope of the leaky ReLU behind all but the last.
 const SLOPE: f32 = 0.2;
 
@@ -21,7 +19,7 @@ const SLOPE: f32 = 0.2;
 #[derive(Clone, Debug)]
 pub(super) struct DenseBlock {
     /// Samples, channels, height, width.
-    pub(super) shape: [usize; 4],
+    pub(super) shape: Shape,
     /// Channels that each of the first four convolutions adds.
     pub(super) growth: usize,
     /// What the last convolution is multiplied with.
@@ -49,46 +47,41 @@ impl DenseBlock {
     }
 
     /// A convolution's weights, `[output][input][tap]`.
-    fn weights(&self, weights: &Tensor<1>, index: usize) -> Tensor<3> {
+    fn filters(&self, weights: &Tensor<1>, index: usize) -> Tensor<3> {
         weights.clone().reshape([self.outputs(index), self.first_channel(index + 1), TAPS])
     }
 
-    /// What each pixel of a map sees: `[pixel][tap * channels + channel]`; zeros beyond the edge. Turned, the taps lie opposite.
-    fn columns(&self, map: Tensor<2>, is_turned: bool) -> Tensor<2> {
+    fn columns(&self, map: Tensor<2>, taps: Taps) -> Tensor<2> {
         let [samples, _, height, width] = self.shape;
         let channels = map.dims()[1];
-        let map = map.reshape([samples, height, width, channels]);
-        let padded = Tensor::<4>::zeros([samples, height + 2, width + 2, channels], &map.device());
-        let inner = [0..samples, 1..height + 1, 1..width + 1, 0..channels];
-        let padded = padded.slice_assign(inner, map);
-        let tap = |tap: usize| {
-            let (y, x) = if is_turned { (2 - tap / 3, 2 - tap % 3) } else { (tap / 3, tap % 3) };
-            padded.clone().slice([0..samples, y..y + height, x..x + width, 0..channels])
-        };
-        Tensor::cat((0..TAPS).map(tap).collect(), 3).reshape([self.pixels(), TAPS * channels])
+        columns(map.reshape([samples, height, width, channels]), taps)
     }
 
     /// The weights with which convolutions `index` and all behind it see map `index`, side by side.
     fn weights_of_map(&self, weights: &[Tensor<1>], index: usize) -> Tensor<2> {
         let (first, count) = (self.first_channel(index), self.channels(index));
         let of_convolution = |convolution: usize| {
-            let weights = self.weights(&weights[convolution], convolution).narrow(1, first, count);
-            weights.permute([2, 1, 0]).reshape([TAPS * count, self.outputs(convolution)])
+            straight_filters(self.filters(&weights[convolution], convolution).narrow(1, first, count))
         };
         Tensor::cat((index..CONVOLUTIONS).map(of_convolution).collect(), 1)
     }
 
     /// The sums of convolutions over maps that are made on the way: the features, and the last convolution's sum.
-    fn features(&self, map: &Tensor<2>, weights: &[Tensor<1>], biases: Tensor<2>) -> (Vec<Tensor<2>>, Tensor<2>) {
+    fn features(
+        &self,
+        map: &Tensor<2>,
+        weights: &[Tensor<1>],
+        biases: Tensor<2>,
+    ) -> (Vec<Tensor<2>>, Tensor<2>) {
         let mut features: Vec<Tensor<2>> = Vec::with_capacity(CONVOLUTIONS - 1);
         let mut sums = biases;
         for index in 0..CONVOLUTIONS {
             let seen = features.last().unwrap_or(map).clone();
-            let products = self.columns(seen, false).matmul(self.weights_of_map(weights, index));
+            let products = self.columns(seen, Taps::Straight).matmul(self.weights_of_map(weights, index));
             sums = products + sums;
             if index + 1 < CONVOLUTIONS {
                 let own = sums.clone().narrow(1, 0, self.growth);
-                features.push(burn::tensor::activation::leaky_relu(own, f64::from(SLOPE)));
+                features.push(activation::leaky_relu(own, f64::from(SLOPE)));
                 sums = sums.clone().narrow(1, self.growth, sums.dims()[1] - self.growth);
             }
         }
@@ -111,11 +104,15 @@ impl TensorOperation<11> for DenseBlock {
         (output, kept.collect())
     }
 
-    fn backward(&self, kept: Vec<Tensor<1>>, gradient: Tensor<1>) -> [Tensor<1>; 11] {
+    /// All gradients: those who train a block train its parameters.
+    fn backward(&self, kept: Vec<Tensor<1>>, gradient: Tensor<1>, _: [bool; 11]) -> [Option<Tensor<1>>; 11] {
         let pixels = self.pixels();
         let (maps, weights) = kept.split_at(CONVOLUTIONS);
-        let maps: Vec<Tensor<2>> =
-            maps.iter().enumerate().map(|(index, map)| map.clone().reshape([pixels, self.channels(index)])).collect();
+        let maps: Vec<Tensor<2>> = maps
+            .iter()
+            .enumerate()
+            .map(|(index, map)| map.clone().reshape([pixels, self.channels(index)]))
+            .collect();
         let seen = Tensor::cat(maps.clone(), 1);
         let mut sum = gradient.clone().reshape([pixels, self.shape[1]]).mul_scalar(self.scale);
         // The gradients of the maps before the convolution that comes next, as far as those behind it see them.
@@ -126,26 +123,23 @@ impl TensorOperation<11> for DenseBlock {
             if let Some(found) = of_maps.take() {
                 // Map `index + 1` is this convolution's, and no other convolution is left that sees it.
                 let own = found.clone().narrow(1, inputs, outputs);
-                let slopes = maps[index + 1].clone().greater_elem(0.0).float().mul_scalar(1.0 - SLOPE) + SLOPE;
-                sum = own * slopes;
+                sum = own * slopes(maps[index + 1].clone(), SLOPE);
                 of_maps = Some(found.narrow(1, 0, inputs));
             }
             of_biases.push(sum.clone().sum_dim(0).reshape([outputs]));
-            let columns = self.columns(sum.clone(), true);
-            let turned = self.weights(&weights[index], index).permute([2, 0, 1]).reshape([TAPS * outputs, inputs]);
-            let products = columns.clone().matmul(turned);
+            let columns = self.columns(sum.clone(), Taps::Turned);
+            let products = columns.clone().matmul(turned_filters(self.filters(&weights[index], index)));
             of_maps = Some(match of_maps {
                 Some(found) => found + products,
                 None => products,
             });
-            let of_weight = columns.transpose().matmul(seen.clone().narrow(1, 0, inputs));
-            let of_weight = of_weight.reshape([TAPS, outputs, inputs]).permute([1, 2, 0]);
-            of_weights.push(of_weight.reshape([outputs * inputs * TAPS]));
+            of_weights.push(filter_gradient(columns, seen.clone().narrow(1, 0, inputs)));
         }
         let of_map = of_maps.map(|found| found.reshape([pixels * self.shape[1]]));
         let of_map = of_map.map_or(gradient.clone(), |found| gradient + found);
-        let found = std::iter::once(of_map).chain(of_weights.into_iter().rev()).chain(of_biases.into_iter().rev());
-        let found: Vec<_> = found.collect();
+        let found =
+            std::iter::once(of_map).chain(of_weights.into_iter().rev()).chain(of_biases.into_iter().rev());
+        let found: Vec<_> = found.map(Some).collect();
         found.try_into().unwrap_or_else(|_| unreachable!("a gradient for each input"))
     }
 }

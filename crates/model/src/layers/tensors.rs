@@ -6,6 +6,7 @@
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Tensor, activation, module};
 
+use super::convolution::Convolution;
 use super::dense::DenseBlock;
 use super::{EPSILON, Seen, Statistics};
 use crate::device::ComputeDevice;
@@ -33,42 +34,16 @@ pub(super) fn into_images(map: Tensor<1>, shape: [usize; 4]) -> Tensor<4> {
     spread(map, shape).reshape([count]).reshape(shape)
 }
 
-/// A leaky ReLU, where there is a slope.
-fn activated(map: Tensor<4>, slope: Option<f32>) -> Tensor<4> {
-    match slope {
-        Some(0.0) => activation::relu(map),
-        Some(slope) => activation::leaky_relu(map, f64::from(slope)),
-        None => map,
-    }
-}
-
-/// A map enlarged by repetition.
-fn repeated(map: Tensor<1>, [samples, channels, height, width]: [usize; 4], factor: usize) -> Tensor<1> {
-    if factor == 1 {
-        return map;
-    }
-    let shape = [samples, height, factor, width, factor, channels];
-    let map = map.reshape([samples, height, 1, width, 1, channels]).expand(shape);
-    map.reshape([shape.iter().product::<usize>()])
-}
-
-/// The 3x3 convolution of zeros beyond the edge.
-fn convolved(map: Tensor<4>, weights: Tensor<4>, biases: Option<Tensor<1>>) -> Tensor<4> {
-    module::conv2d(map, weights, biases, ConvOptions::new([1, 1], [1, 1], [1, 1], 1))
-}
-
 /// [`super::Map::conv3x3`].
 pub(super) fn conv3x3(
     (map, shape): (Tensor<1>, [usize; 4]),
     weights: Tensor<1>,
     biases: Tensor<1>,
     (factor, slope): (usize, Option<f32>),
+    device: ComputeDevice,
 ) -> Tensor<1> {
-    let [samples, channels, height, width] = shape;
-    let weights = weights.reshape([biases.dims()[0], channels, 3, 3]);
-    let map =
-        spread(repeated(map, shape, factor), [samples, channels, height * factor, width * factor]);
-    flat(activated(convolved(map, weights, Some(biases)), slope))
+    let outputs = biases.dims()[0];
+    apply(Convolution { shape, outputs, factor, slope }, [map, weights, biases], device)
 }
 
 /// [`super::Map::conv4x4`].

@@ -24,9 +24,10 @@ fn devices() -> Vec<ComputeDevice> {
     return vec![ComputeDevice::Reference];
     #[cfg(feature = "vulkan")]
     {
-        let shown: Vec<_> = esrgan_model::VulkanDevice::all().map(ComputeDevice::Vulkan).collect();
+        let shown: Vec<_> =
+            esrgan_model::VulkanDevice::all().into_iter().map(ComputeDevice::Vulkan).collect();
         if shown.is_empty() {
-            eprintln!("SKIPPED: Vulkan shows no device");
+            eprintln!("SKIPPED: Vulkan shows no device that can be opened");
         }
         std::iter::once(ComputeDevice::Reference).chain(shown).collect()
     }
@@ -105,7 +106,11 @@ fn psnr(device: ComputeDevice) -> Step {
     let parameters = generator.initial(7);
     let mut step = Step::new();
     for loss in [PixelLoss::L1, PixelLoss::Charbonnier] {
-        step.add("generator", &parameters, pixel_gradient(&generator, &parameters, (loss, 1.0), &crops(2, 8)));
+        step.add(
+            "generator",
+            &parameters,
+            pixel_gradient(&generator, &parameters, (loss, 1.0), &crops(2, 8)),
+        );
     }
     step
 }
@@ -178,7 +183,8 @@ fn compare(step: fn(ComputeDevice) -> Step) {
             assert_eq!(found.len(), expected.len(), "{device:?}: {name}");
             let largest = expected.iter().fold(0.0_f64, |most, value| most.max(f64::from(value.abs())));
             let off = found.iter().zip(expected).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
-            if off > PART * largest {
+            // A bias on which a relative loss does not depend has a gradient of roundings alone, those of logits' gradients below one.
+            if off > PART * largest + f64::from(f32::EPSILON) {
                 wrong.push(format!("{device:?}: {name}: off by {off:e} of {largest:e}"));
             }
         }

@@ -6,8 +6,8 @@ use std::path::Path;
 use esrgan_model::{Discriminator, FeatureNetwork, Features, Parameters, VggDiscriminator};
 use esrgan_testkit::{Array, read_npz};
 use esrgan_train::{
-    Adam, AdamSettings, AdversarialLoss, Adversaries, Crops, FeatureLoss, Figure, Figures, GanLosses, PerceptualLoss,
-    PixelLoss, Trained, pixel_gradient,
+    Adam, AdamSettings, AdversarialLoss, Adversaries, Crops, FeatureLoss, Figure, Figures, GanLosses,
+    PerceptualLoss, PixelLoss, Trained, pixel_gradient,
 };
 use esrgan_weights::{Tensor, WeightMap};
 

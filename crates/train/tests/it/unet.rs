@@ -21,7 +21,10 @@ fn narrow(array: &Array) -> Vec<f32> {
 }
 
 fn images(array: &Array) -> Tensor<4> {
-    Tensor::from_data(TensorData::new(narrow(array), array.shape.clone()), &ComputeDevice::Processor.tensors())
+    Tensor::from_data(
+        TensorData::new(narrow(array), array.shape.clone()),
+        &ComputeDevice::Processor.tensors(),
+    )
 }
 
 /// The tensors of a list, as the golden has them before its first pass.
@@ -80,7 +83,11 @@ fn adversarial_losses_and_their_gradients_are_those_of_pytorch() {
     let golden = golden();
     let logits = |name: &str| {
         let array = &golden[name];
-        Tensor::<2>::from_data(TensorData::new(narrow(array), array.shape.clone()), &ComputeDevice::Processor.tensors()).require_grad()
+        Tensor::<2>::from_data(
+            TensorData::new(narrow(array), array.shape.clone()),
+            &ComputeDevice::Processor.tensors(),
+        )
+        .require_grad()
     };
     let value = |loss: &Tensor<1>| loss.clone().into_data().iter::<f32>().next().expect("a value");
     for (name, loss) in [
