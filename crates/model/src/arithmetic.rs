@@ -3,6 +3,7 @@
 use esrgan_gradients::{Isa, Precision};
 
 use crate::device::ComputeDevice;
+use crate::layers::Half;
 
 /// A device, the processor's instruction set, and in what convolutions multiply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,18 @@ impl Arithmetic {
     /// `f32` on a device.
     pub fn on(device: ComputeDevice) -> Self {
         Self { device, ..Self::default() }
+    }
+
+    /// What serves a wish best on a device: half precision where the device has units that multiply matrices of it. bf16 stands for
+    /// either kind of it; IEEE half precision is taken where there is no bfloat16.
+    pub fn serving_on(device: ComputeDevice, wanted: Precision) -> Self {
+        let precision = if device.has_half_units() { wanted } else { Precision::F32 };
+        Self { precision, ..Self::on(device) }
+    }
+
+    /// The half precision in which layers multiply on another device than the processor.
+    pub(crate) fn half(self) -> Option<Half> {
+        Half::of(self.device).filter(|_| self.precision == Precision::Bf16)
     }
 
     /// What convolves a picture: `f32` always. Eight bits are too few for its samples, and the layer is small.

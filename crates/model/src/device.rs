@@ -26,6 +26,15 @@ impl ComputeDevice {
         }
     }
 
+    /// Whether it is a device with units that multiply matrices of half precision.
+    pub(crate) fn has_half_units(self) -> bool {
+        match self {
+            #[cfg(feature = "vulkan")]
+            Self::Vulkan(device) => device.has_half_units(),
+            _ => false,
+        }
+    }
+
     /// Whether maps lie in the layout of our own layers, which then compute.
     pub(crate) fn is_blocked(self) -> bool {
         self == Self::Processor

@@ -7,6 +7,7 @@ mod blocked;
 mod columns;
 mod convolution;
 mod dense;
+mod product;
 mod tensors;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,8 @@ use burn::tensor::{Tensor, activation};
 use esrgan_gradients::BatchStatistics;
 
 use crate::arithmetic::Arithmetic;
+
+pub(crate) use product::Half;
 
 /// What is added to a batch's variance: BasicSR's and PyTorch's default.
 const EPSILON: f32 = 1e-5;
@@ -94,7 +97,7 @@ impl Map {
         let values = if is_blocked {
             blocked::conv3x3(map, weights, biases, (factor, slope), arithmetic)
         } else {
-            tensors::conv3x3(map, weights, biases, (factor, slope), arithmetic.device)
+            tensors::conv3x3(map, weights, biases, (factor, slope), arithmetic)
         };
         Self { values, shape, arithmetic }
     }
@@ -128,7 +131,7 @@ impl Map {
         let values = if is_blocked {
             blocked::dense_block(map, weights, biases, scale, arithmetic)
         } else {
-            tensors::dense_block(map, weights, biases, scale, arithmetic.device)
+            tensors::dense_block(map, weights, biases, scale, arithmetic)
         };
         Self { values, shape, arithmetic }
     }

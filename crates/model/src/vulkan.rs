@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::Device;
-use esrgan_gpu::{DeviceKind, Gpu, devices};
+use esrgan_gpu::{DeviceInfo, DeviceKind, Gpu, devices};
 
 use crate::error::ModelError;
+use crate::layers::Half;
 
 /// A device that Vulkan shows, opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,22 @@ impl VulkanDevice {
     /// As the driver calls it.
     pub fn name(self) -> String {
         self.gpu().info().name.clone()
+    }
+
+    /// Whether it has units that multiply matrices of half precision.
+    pub(crate) fn has_half_units(self) -> bool {
+        let gpu = self.gpu();
+        gpu.info().multiplies_bf16 || gpu.info().multiplies_f16
+    }
+
+    /// The half precision that it multiplies in: bfloat16 by units of its own, else IEEE half precision where it has that at all.
+    pub(crate) fn half(self) -> Option<Half> {
+        let gpu = self.gpu();
+        match gpu.info() {
+            DeviceInfo { multiplies_bf16: true, .. } => Some(Half::Bf16),
+            DeviceInfo { has_f16: true, .. } => Some(Half::F16),
+            _ => None,
+        }
     }
 
     /// The device of tensors, without autodiff.

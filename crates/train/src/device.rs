@@ -86,7 +86,7 @@ impl DeviceChoice {
 pub enum InsteadOfBf16 {
     /// The processor's instruction set has no instructions for bf16.
     InstructionSet(Isa),
-    /// On a GPU, products are made in `f32` alone.
+    /// The GPU has no units that multiply matrices of half precision.
     Gpu,
 }
 
@@ -97,7 +97,9 @@ impl fmt::Display for InsteadOfBf16 {
                 formatter,
                 "{isa} has no instructions for bf16: computed in f32, which is faster on it, and more exact"
             ),
-            Self::Gpu => formatter.write_str("a GPU trains in f32 alone: bf16 is asked for, f32 computed"),
+            Self::Gpu => formatter.write_str(
+                "the GPU has no units that multiply matrices of half precision: computed in f32, which is more exact",
+            ),
         }
     }
 }

@@ -41,7 +41,7 @@ impl Networks {
     pub(crate) fn of(recipe: &Recipe, device: DeviceChoice, isa: Option<Isa>) -> Result<Self, TrainError> {
         let arithmetic = match device.found()? {
             ComputeDevice::Processor => Arithmetic::serving(available(isa)?, precision(recipe.precision)),
-            device => Arithmetic::on(device),
+            device => Arithmetic::serving_on(device, precision(recipe.precision)),
         };
         let generator = Generator::new(spec(recipe)?)?.computed_with(arithmetic);
         let pixel = (pixel_loss(recipe.losses.pixel.kind), recipe.losses.pixel.weight as f32);

@@ -4,6 +4,8 @@
 
 use burn::tensor::Tensor;
 
+use super::product::{Half, multiply};
+
 /// Pixels that a convolution sees.
 pub(super) const TAPS: usize = 9;
 
@@ -22,7 +24,8 @@ pub(super) enum Taps {
 /// What each pixel of a map of `[sample][row][column][channel]` sees: `[pixel][tap * channels + channel]`; zeros beyond the edge.
 pub(super) fn columns(map: Tensor<4>, taps: Taps) -> Tensor<2> {
     let [samples, height, width, channels] = map.dims();
-    let padded = Tensor::<4>::zeros([samples, height + 2, width + 2, channels], &map.device());
+    let options = (&map.device(), map.dtype());
+    let padded = Tensor::<4>::zeros([samples, height + 2, width + 2, channels], options);
     let inner = [0..samples, 1..height + 1, 1..width + 1, 0..channels];
     let padded = padded.slice_assign(inner, map);
     let tap = |tap: usize| {
@@ -46,9 +49,9 @@ pub(super) fn turned_filters(filters: Tensor<3>) -> Tensor<2> {
 }
 
 /// The gradient of filters, flat: from the turned columns of the output's gradient, and the pixels that the convolution saw.
-pub(super) fn filter_gradient(columns: Tensor<2>, seen: Tensor<2>) -> Tensor<1> {
+pub(super) fn filter_gradient(columns: Tensor<2>, seen: Tensor<2>, half: Option<Half>) -> Tensor<1> {
     let (outputs, inputs) = (columns.dims()[1] / TAPS, seen.dims()[1]);
-    let found = columns.transpose().matmul(seen).reshape([TAPS, outputs, inputs]);
+    let found = multiply(columns.transpose(), seen, half).reshape([TAPS, outputs, inputs]);
     found.permute([1, 2, 0]).reshape([outputs * inputs * TAPS])
 }
 

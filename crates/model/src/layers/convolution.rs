@@ -5,6 +5,7 @@ use std::ops::Range;
 use burn::tensor::{Tensor, activation};
 
 use super::columns::{Shape, TAPS, Taps, columns, filter_gradient, slopes, straight_filters, turned_filters};
+use super::product::{Half, multiply, narrowed, scaled, unscaled};
 use crate::tensor_operation::TensorOperation;
 
 /// Most values of a matrix of columns, unless one sample has more: 256 MB. A device's buffers have limits, some of 1 GB.
@@ -21,6 +22,8 @@ pub(super) struct Convolution {
     pub(super) factor: usize,
     /// The slope of the leaky ReLU behind it, if there is one.
     pub(super) slope: Option<f32>,
+    /// In what it multiplies, if not in `f32`.
+    pub(super) half: Option<Half>,
 }
 
 impl Convolution {
@@ -78,10 +81,11 @@ impl Convolution {
 
 impl TensorOperation<3> for Convolution {
     fn forward(&self, [map, weights, biases]: [Tensor<1>; 3]) -> (Tensor<1>, Vec<Tensor<1>>) {
-        let filters = straight_filters(self.filters(&weights));
+        let filters = narrowed(straight_filters(self.filters(&weights)), self.half);
         let biases = biases.reshape([1, self.outputs]);
         let parts = self.parts(self.shape[1]).map(|part| {
-            columns(self.seen(&map, part), Taps::Straight).matmul(filters.clone()) + biases.clone()
+            let columns = columns(narrowed(self.seen(&map, part), self.half), Taps::Straight);
+            multiply(columns, filters.clone(), self.half) + biases.clone()
         });
         let output = joined(parts.collect());
         let output = match self.slope {
@@ -106,7 +110,8 @@ impl TensorOperation<3> for Convolution {
         let gradient = self.of_sums(gradient, output.first());
         let (height, width) = self.size();
         let of_biases = wants[2].then(|| gradient.clone().sum_dim(0).reshape([self.outputs]));
-        let filters = turned_filters(self.filters(weights));
+        let (gradient, factor) = scaled(gradient, self.half);
+        let filters = narrowed(turned_filters(self.filters(weights)), self.half);
         let mut of_map = Vec::new();
         let mut of_weights: Option<Tensor<1>> = None;
         for part in self.parts(self.outputs) {
@@ -115,11 +120,13 @@ impl TensorOperation<3> for Convolution {
             let gradient = gradient.clone().slice([rows]).reshape([samples, height, width, self.outputs]);
             let columns = columns(gradient, Taps::Turned);
             if wants[0] {
-                of_map.push(self.gathered(columns.clone().matmul(filters.clone()), samples));
+                let products = multiply(columns.clone(), filters.clone(), self.half);
+                of_map.push(self.gathered(unscaled(products, &factor), samples));
             }
             if wants[1] {
                 let seen = self.seen(map, part).reshape([samples * height * width, self.shape[1]]);
-                let found = filter_gradient(columns, seen);
+                let found = filter_gradient(columns, narrowed(seen, self.half), self.half);
+                let found = unscaled(found, &factor);
                 of_weights = Some(match of_weights {
                     Some(sum) => sum + found,
                     None => found,

@@ -1,12 +1,13 @@
 //! The dense block on any device, as products of matrices.
 //!
-//! The columns of a map ([`super::columns`]) serve every convolution that reads it, side by side: five products in all instead of one for each of fifteen
-//! pairs of map and convolution, and the map itself is never put behind others. Backwards, the columns of each convolution's gradient
+//! The columns of a map ([`super::columns`]) serve every convolution that reads it, side by side: five products in all instead of one
+//! for each of fifteen pairs of map and convolution, and the map itself is never put behind others. Backwards, the columns of each convolution's gradient
 //! serve the gradients of all its inputs and of its weights.
 
 use burn::tensor::{Tensor, activation};
 
 use super::columns::{Shape, TAPS, Taps, columns, filter_gradient, slopes, straight_filters, turned_filters};
+use super::product::{Half, multiply, narrowed, scaled, unscaled};
 use crate::tensor_operation::TensorOperation;
 
 /// Convolutions of a block.
@@ -24,6 +25,8 @@ pub(super) struct DenseBlock {
     pub(super) growth: usize,
     /// What the last convolution is multiplied with.
     pub(super) scale: f32,
+    /// In what it multiplies, if not in `f32`.
+    pub(super) half: Option<Half>,
 }
 
 impl DenseBlock {
@@ -77,8 +80,9 @@ impl DenseBlock {
         let mut sums = biases;
         for index in 0..CONVOLUTIONS {
             let seen = features.last().unwrap_or(map).clone();
-            let products = self.columns(seen, Taps::Straight).matmul(self.weights_of_map(weights, index));
-            sums = products + sums;
+            let columns = self.columns(narrowed(seen, self.half), Taps::Straight);
+            let filters = narrowed(self.weights_of_map(weights, index), self.half);
+            sums = multiply(columns, filters, self.half) + sums;
             if index + 1 < CONVOLUTIONS {
                 let own = sums.clone().narrow(1, 0, self.growth);
                 features.push(activation::leaky_relu(own, f64::from(SLOPE)));
@@ -113,7 +117,7 @@ impl TensorOperation<11> for DenseBlock {
             .enumerate()
             .map(|(index, map)| map.clone().reshape([pixels, self.channels(index)]))
             .collect();
-        let seen = Tensor::cat(maps.clone(), 1);
+        let seen = narrowed(Tensor::cat(maps.clone(), 1), self.half);
         let mut sum = gradient.clone().reshape([pixels, self.shape[1]]).mul_scalar(self.scale);
         // The gradients of the maps before the convolution that comes next, as far as those behind it see them.
         let mut of_maps: Option<Tensor<2>> = None;
@@ -127,13 +131,16 @@ impl TensorOperation<11> for DenseBlock {
                 of_maps = Some(found.narrow(1, 0, inputs));
             }
             of_biases.push(sum.clone().sum_dim(0).reshape([outputs]));
-            let columns = self.columns(sum.clone(), Taps::Turned);
-            let products = columns.clone().matmul(turned_filters(self.filters(&weights[index], index)));
+            let (narrow, factor) = scaled(sum.clone(), self.half);
+            let columns = self.columns(narrow, Taps::Turned);
+            let filters = narrowed(turned_filters(self.filters(&weights[index], index)), self.half);
+            let products = unscaled(multiply(columns.clone(), filters, self.half), &factor);
             of_maps = Some(match of_maps {
                 Some(found) => found + products,
                 None => products,
             });
-            of_weights.push(filter_gradient(columns, seen.clone().narrow(1, 0, inputs)));
+            let of_weight = filter_gradient(columns, seen.clone().narrow(1, 0, inputs), self.half);
+            of_weights.push(unscaled(of_weight, &factor));
         }
         let of_map = of_maps.map(|found| found.reshape([pixels * self.shape[1]]));
         let of_map = of_map.map_or(gradient.clone(), |found| gradient + found);

@@ -9,7 +9,7 @@ use burn::tensor::{Tensor, activation, module};
 use super::convolution::Convolution;
 use super::dense::DenseBlock;
 use super::{EPSILON, Seen, Statistics};
-use crate::device::ComputeDevice;
+use crate::arithmetic::Arithmetic;
 use crate::tensor_operation::apply;
 
 /// Channels last, as `[sample][channel][row][column]`: the order of Burn's layers, not that of memory.
@@ -40,10 +40,11 @@ pub(super) fn conv3x3(
     weights: Tensor<1>,
     biases: Tensor<1>,
     (factor, slope): (usize, Option<f32>),
-    device: ComputeDevice,
+    arithmetic: Arithmetic,
 ) -> Tensor<1> {
-    let outputs = biases.dims()[0];
-    apply(Convolution { shape, outputs, factor, slope }, [map, weights, biases], device)
+    let (outputs, half) = (biases.dims()[0], arithmetic.half());
+    let operation = Convolution { shape, outputs, factor, slope, half };
+    apply(operation, [map, weights, biases], arithmetic.device)
 }
 
 /// [`super::Map::conv4x4`].
@@ -63,13 +64,13 @@ pub(super) fn dense_block(
     weights: [Tensor<1>; 5],
     biases: [Tensor<1>; 5],
     scale: f32,
-    device: ComputeDevice,
+    arithmetic: Arithmetic,
 ) -> Tensor<1> {
-    let growth = biases[0].dims()[0];
+    let (growth, half) = (biases[0].dims()[0], arithmetic.half());
     let [w1, w2, w3, w4, w5] = weights;
     let [b1, b2, b3, b4, b5] = biases;
     let inputs = [map, w1, w2, w3, w4, w5, b1, b2, b3, b4, b5];
-    apply(DenseBlock { shape, growth, scale }, inputs, device)
+    apply(DenseBlock { shape, growth, scale, half }, inputs, arithmetic.device)
 }
 
 /// [`super::Map::batch_norm`].

@@ -1,7 +1,6 @@
 //! Layers and their gradients on each device beside the processor's own.
 
 use burn::tensor::{Tensor, TensorData};
-use esrgan_gradients::Isa;
 
 use super::*;
 use crate::device::ComputeDevice;
@@ -48,21 +47,26 @@ struct Case {
 
 /// The output, and the gradients of the input and of the parameters of a sum of products of the output.
 fn computed(case: &Case, device: ComputeDevice) -> Vec<Vec<f32>> {
-    let tensors = device.tensors();
+    computed_with(case, Arithmetic::on(device), 1.0)
+}
+
+/// As [`computed`]; the gradients of the sum times a number, and divided by it.
+fn computed_with(case: &Case, arithmetic: Arithmetic, scale: f32) -> Vec<Vec<f32>> {
+    let tensors = arithmetic.device.tensors();
     let leaf = |seed: usize, count: usize| {
         Tensor::<1>::from_data(TensorData::new(values(seed as u64, count), [count]), &tensors).require_grad()
     };
     let input = leaf(1, case.shape.iter().product());
     let parameters: Vec<_> =
         case.parameters.iter().enumerate().map(|(place, count)| leaf(place + 2, *count)).collect();
-    let arithmetic = Arithmetic { isa: Isa::detect(), ..Arithmetic::on(device) };
-    let map = Map::of_images(input.clone().reshape(case.shape), arithmetic);
+    let map = Map::of_images(input.clone().reshape(case.shape), arithmetic).computed_with(arithmetic);
     let output = (case.layer)(map, parameters.clone()).into_images();
     let factors = values(99, output.shape().num_elements());
     let factors = Tensor::<4>::from_data(TensorData::new(factors, output.shape()), &tensors);
-    let gradients = sum(output.clone() * factors).backward();
+    let gradients = sum(output.clone() * factors).mul_scalar(scale).backward();
     let leaves = std::iter::once(&input).chain(&parameters);
-    let of_leaves = leaves.map(|leaf| leaf.grad(&gradients).map(to_host).unwrap_or_default());
+    let gradient = |leaf: &Tensor<1>| leaf.grad(&gradients).map(|found| to_host(found.div_scalar(scale)));
+    let of_leaves = leaves.map(|leaf| gradient(leaf).unwrap_or_default());
     std::iter::once(to_host(output)).chain(of_leaves).collect()
 }
 
@@ -168,4 +172,46 @@ fn statistics_are_those_of_the_processor() {
             assert!((found - expected).abs() <= 48.0 * f32::EPSILON, "{device:?}: {found} for {expected}");
         }
     }
+}
+
+/// Products of half precision with sums in `f32`: near those of `f32`, however small the gradients are; other numbers.
+#[cfg(feature = "vulkan")]
+#[test]
+fn half_precision_stays_with_f32() {
+    use esrgan_gradients::Precision;
+
+    let mut wrong = Vec::new();
+    for device in devices() {
+        let arithmetic = Arithmetic { precision: Precision::Bf16, ..Arithmetic::on(device) };
+        let Some(half) = arithmetic.half() else {
+            if device != ComputeDevice::Reference {
+                eprintln!("SKIPPED: {device:?} has no half precision");
+            }
+            continue;
+        };
+        // Both factors are rounded by up to half a unit of their last place; up to five sums follow each other, whose errors a few
+        // hundred products average out. A leaky ReLU may change sides where its input is next to nothing, by as much.
+        let part = 5.0 * if half == Half::Bf16 { 1.0 / 256.0 } else { 1.0 / 2048.0 };
+        for case in cases().iter().filter(|case| case.name.contains("conv3x3") || case.name.contains("dense"))
+        {
+            let expected = computed(case, ComputeDevice::Processor);
+            for scale in [1.0, 2.0_f32.powi(-30)] {
+                let found = computed_with(case, arithmetic, scale);
+                assert_ne!(found, expected, "{device:?}: {}", case.name);
+                for (place, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                    let largest =
+                        expected.iter().fold(0.0_f64, |most, value| most.max(f64::from(value.abs())));
+                    let off =
+                        found.iter().zip(expected).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
+                    if off > part * largest || found.iter().any(|value| !value.is_finite()) {
+                        let name = case.name;
+                        wrong.push(format!(
+                            "{device:?}: {name}, x{scale:e}, tensor {place}: off by {off:e} of {largest:e}"
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
