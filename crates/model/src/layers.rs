@@ -186,15 +186,19 @@ impl Map {
 pub(crate) enum Statistics {
     /// On the host.
     Host(BatchStatistics),
-    /// On a device, without autodiff.
-    Device {
-        /// Means.
-        means: Tensor<1>,
-        /// Variances, divided by the number of values.
-        variances: Tensor<1>,
-        /// Values of each channel.
-        count: usize,
-    },
+    /// On a device.
+    Device(Box<DeviceStatistics>),
+}
+
+/// Mean and variance of each channel of a batch, on a device and without autodiff.
+#[derive(Clone, Debug)]
+pub(crate) struct DeviceStatistics {
+    /// Means.
+    pub(crate) means: Tensor<1>,
+    /// Variances, divided by the number of values.
+    pub(crate) variances: Tensor<1>,
+    /// Values of each channel.
+    pub(crate) count: usize,
 }
 
 /// The statistics of the last batch that a normalisation saw.

@@ -38,7 +38,7 @@ impl Layout {
 #[derive(Clone, Debug)]
 pub struct Resident {
     layout: Arc<Layout>,
-    values: Tensor<1>,
+    values: Box<Tensor<1>>,
 }
 
 impl Resident {
@@ -53,7 +53,7 @@ impl Resident {
             vector[range.clone()].copy_from_slice(values);
         }
         let values = Tensor::from_data(TensorData::new(vector, [layout.length]), device);
-        Self { layout, values: values.without_autodiff() }
+        Self { layout, values: Box::new(values.without_autodiff()) }
     }
 
     /// Flat tensors of a device, put behind each other; those that are missing are zero.
@@ -68,17 +68,17 @@ impl Resident {
                 values = values.slice_assign([range.clone()], tensor.without_autodiff());
             }
         }
-        Self { layout, values }
+        Self { layout, values: Box::new(values) }
     }
 
     /// Each tensor by itself.
     pub(crate) fn tensors(&self) -> impl Iterator<Item = Tensor<1>> {
-        self.layout.ranges.iter().map(|range| self.values.clone().slice([range.clone()]))
+        self.layout.ranges.iter().map(|range| self.values().slice([range.clone()]))
     }
 
     /// Each tensor's values, brought to the host at once.
     pub fn to_host(&self) -> Vec<Vec<f32>> {
-        let values = crate::reduction::to_host(self.values.clone());
+        let values = crate::reduction::to_host(self.values());
         self.layout.ranges.iter().map(|range| values[range.clone()].to_vec()).collect()
     }
 
@@ -89,7 +89,7 @@ impl Resident {
 
     /// The vector, zeros between tensors included.
     pub fn values(&self) -> Tensor<1> {
-        self.values.clone()
+        Tensor::clone(&self.values)
     }
 
     /// The same tensors with other values, made of those of [`Resident::values`].
@@ -99,7 +99,7 @@ impl Resident {
     #[must_use]
     pub fn with_values(&self, values: Tensor<1>) -> Self {
         assert_eq!(values.dims(), [self.layout.length], "a vector of the network's length");
-        Self { layout: Arc::clone(&self.layout), values }
+        Self { layout: Arc::clone(&self.layout), values: Box::new(values) }
     }
 
     /// The same vector of zeros.

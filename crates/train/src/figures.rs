@@ -15,7 +15,7 @@ pub enum Figure {
     /// Known to the host.
     Known(f64),
     /// One value of a device.
-    Tensor(Tensor<1>),
+    Tensor(Box<Tensor<1>>),
 }
 
 /// Named figures that are not read yet.
@@ -30,7 +30,7 @@ impl Unread {
 
     /// Adds the only value of a tensor; its graph is not kept.
     pub(crate) fn add_tensor(&mut self, name: &'static str, tensor: &Tensor<1>) {
-        self.add(name, Figure::Tensor(tensor.clone().without_autodiff()));
+        self.add(name, Figure::Tensor(Box::new(tensor.clone().without_autodiff())));
     }
 
     /// Their values.
@@ -42,7 +42,7 @@ impl Unread {
 /// The values of all lists, brought to the host at once.
 fn read_all(lists: Vec<Unread>) -> Vec<Figures> {
     let tensor = |figure: &Figure| match figure {
-        Figure::Tensor(tensor) => Some(tensor.clone()),
+        Figure::Tensor(tensor) => Some(Tensor::clone(tensor)),
         Figure::Known(_) => None,
     };
     let tensors: Vec<Tensor<1>> =

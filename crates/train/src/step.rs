@@ -89,7 +89,7 @@ impl Trained {
             values = values * factor;
         }
         self.optimizer.update_resident(&mut self.parameters, values, learning_rate);
-        Figure::Tensor(norm)
+        Figure::Tensor(Box::new(norm))
     }
 
     /// Moves everything to where a device's layers and the optimiser read it.
@@ -142,7 +142,7 @@ fn color_difference(sr: &Tensor<4>, crops: &Crops) -> Figure {
     let of_lr = Tensor::<1>::from_data(TensorData::new(of_lr.to_vec(), [channels]), &sr.device());
     let sums = sr.reshape([samples, channels, height * width]).sum_dim(2).sum_dim(0).reshape([channels]);
     let means = sums.div_scalar((samples * height * width) as f64);
-    Figure::Tensor((means - of_lr).abs().max_dim(0))
+    Figure::Tensor(Box::new((means - of_lr).abs().max_dim(0)))
 }
 
 /// The gradient of the first stage's loss: that of pixels alone.

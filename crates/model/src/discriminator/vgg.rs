@@ -201,8 +201,8 @@ fn move_towards(running: &mut Parameters, seen: &[Seen], device: ComputeDevice) 
 /// As [`move_towards`], without a way to the host.
 fn move_on_device(running: &mut Parameters, seen: &[Seen], device: ComputeDevice) {
     let batch = seen.iter().filter_map(|statistics| match statistics.take() {
-        Some(Statistics::Device { means, variances, count }) => {
-            Some([means, variances.mul_scalar(unbiased(count))])
+        Some(Statistics::Device(found)) => {
+            Some([found.means, found.variances.mul_scalar(unbiased(found.count))])
         }
         _ => None,
     });

@@ -8,7 +8,7 @@ use burn::tensor::{Tensor, activation, module};
 
 use super::convolution::Convolution;
 use super::dense::DenseBlock;
-use super::{EPSILON, Seen, Statistics};
+use super::{DeviceStatistics, EPSILON, Seen, Statistics};
 use crate::arithmetic::Arithmetic;
 use crate::tensor_operation::apply;
 
@@ -87,8 +87,8 @@ pub(super) fn batch_norm(
     let centred = map - means.clone();
     let variances = centred.clone().powi_scalar(2).mean_dim(0);
     let of_channels = |values: Tensor<2>| values.without_autodiff().reshape([channels]);
-    let (of_batch, spread) = (of_channels(means), of_channels(variances.clone()));
-    seen.put(Statistics::Device { means: of_batch, variances: spread, count });
+    let (means, variances_seen) = (of_channels(means), of_channels(variances.clone()));
+    seen.put(Statistics::Device(Box::new(DeviceStatistics { means, variances: variances_seen, count })));
     let factors = scales.reshape([1, channels]) / (variances + EPSILON).sqrt();
     let values = centred * factors + shifts.reshape([1, channels]);
     activation::leaky_relu(values, f64::from(slope)).reshape([count * channels])

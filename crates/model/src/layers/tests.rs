@@ -156,9 +156,11 @@ fn statistics_are_those_of_the_processor() {
         let _ = map.batch_norm(constant(1.0), constant(0.0), 0.2, &seen);
         match seen.take().expect("statistics of a batch") {
             Statistics::Host(statistics) => statistics,
-            Statistics::Device { means, variances, count } => {
-                BatchStatistics { means: to_host(means), variances: to_host(variances), count }
-            }
+            Statistics::Device(found) => BatchStatistics {
+                means: to_host(found.means),
+                variances: to_host(found.variances),
+                count: found.count,
+            },
         }
     };
     let expected = statistics(ComputeDevice::Processor);
