@@ -6,6 +6,7 @@ mod vgg;
 use burn::tensor::Tensor;
 
 use crate::arithmetic::Arithmetic;
+use crate::device::ComputeDevice;
 use crate::parameters::{Leaves, Parameters};
 
 pub use unet::UnetDiscriminator;
@@ -28,6 +29,14 @@ impl Discriminator {
         match self {
             Self::Vgg(network) => Self::Vgg(network.computed_with(arithmetic)),
             Self::Unet(network) => Self::Unet(network.computed_with(arithmetic)),
+        }
+    }
+
+    /// Where it is computed.
+    pub fn device(&self) -> ComputeDevice {
+        match self {
+            Self::Vgg(network) => network.device(),
+            Self::Unet(network) => network.device(),
         }
     }
 

@@ -69,6 +69,10 @@ pub enum ModelError {
         /// The network that it belongs to.
         found: &'static str,
     },
+    /// There is no such device, or it could not be opened.
+    #[cfg(feature = "vulkan")]
+    #[error(transparent)]
+    Gpu(#[from] esrgan_gpu::GpuError),
     /// The weights could not be read or written.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -78,6 +82,8 @@ impl Classify for ModelError {
     fn kind(&self) -> Kind {
         match self {
             Self::Weights(source) => source.kind(),
+            #[cfg(feature = "vulkan")]
+            Self::Gpu(source) => source.kind(),
             Self::Missing { .. }
             | Self::Shape { .. }
             | Self::Unexpected { .. }

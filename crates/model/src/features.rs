@@ -9,7 +9,7 @@ use esrgan_weights::WeightMap;
 use crate::arithmetic::Arithmetic;
 use crate::error::ModelError;
 use crate::layers::Map;
-use crate::parameters::{Leaves, Parameters, device};
+use crate::parameters::{Leaves, Parameters};
 
 /// Mean and deviation of ImageNet's channels, which torchvision's networks expect taken out.
 const MEANS: [f32; 3] = [0.485, 0.456, 0.406];
@@ -131,7 +131,8 @@ impl Features {
     /// The same network, computed in another way: by default in `f32` on the fastest instruction set. The convolution of the
     /// picture always multiplies in `f32`.
     #[must_use]
-    pub fn computed_with(self, arithmetic: Arithmetic) -> Self {
+    pub fn computed_with(mut self, arithmetic: Arithmetic) -> Self {
+        self.parameters.move_to(arithmetic.device);
         Self { arithmetic, ..self }
     }
 
@@ -142,7 +143,7 @@ impl Features {
 
     /// The weights, which no graph trains.
     pub fn leaves(&self) -> Leaves<'_> {
-        self.parameters.frozen()
+        self.parameters.frozen(self.arithmetic.device)
     }
 
     /// The features of each layer, before its activation.
@@ -150,7 +151,7 @@ impl Features {
     /// # Shapes
     /// `[sample][3][row][column]`, RGB in 0..1.
     pub fn forward(&self, leaves: &Leaves<'_>, images: Tensor<4>) -> Vec<Map> {
-        let mut map = Map::of_images(normalised(images)).computed_with(self.arithmetic.of_pictures());
+        let mut map = Map::of_images(normalised(images), self.arithmetic);
         let mut found: Vec<Option<Map>> = vec![None; self.layers.len()];
         let last = self.parameters.iter().len() / 2;
         for convolution in self.network.convolutions().into_iter().take(last) {
@@ -174,8 +175,9 @@ impl Features {
 }
 
 fn normalised(images: Tensor<4>) -> Tensor<4> {
+    let device = images.device();
     let of_channels =
-        |values: [f32; 3]| Tensor::<4>::from_data(TensorData::new(values.to_vec(), [1, 3, 1, 1]), &device());
+        |values: [f32; 3]| Tensor::<4>::from_data(TensorData::new(values.to_vec(), [1, 3, 1, 1]), &device);
     (images - of_channels(MEANS)) / of_channels(DEVIATIONS)
 }
 

@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 use esrgan_weights::{Family, ModelSpec};
 
 use crate::arithmetic::Arithmetic;
+use crate::device::ComputeDevice;
 use crate::error::ModelError;
 use crate::initial::{Initial, drawn};
 use crate::layers::Map;
@@ -37,11 +38,16 @@ impl Generator {
         }
     }
 
-    /// The same generator, computed in another way: by default in `f32` on the fastest instruction set. The convolution of the
-    /// picture always multiplies in `f32`.
+    /// The same generator, computed in another way: by default in `f32` on the processor's fastest instruction set. The
+    /// convolution of the picture always multiplies in `f32`.
     #[must_use]
     pub fn computed_with(self, arithmetic: Arithmetic) -> Self {
         Self { arithmetic, ..self }
+    }
+
+    /// Where it is computed.
+    pub fn device(&self) -> ComputeDevice {
+        self.arithmetic.device
     }
 
     /// What it is.
@@ -72,8 +78,7 @@ impl Generator {
             let (weights, biases) = leaves.convolution(name);
             map.conv3x3(weights, biases, factor, slope)
         };
-        let picture = Map::of_images(unshuffled(lr, self.spec.unshuffle()));
-        let picture = picture.computed_with(self.arithmetic.of_pictures());
+        let picture = Map::of_images(unshuffled(lr, self.spec.unshuffle()), self.arithmetic);
         let first = convolved(picture, "conv_first", 1, None).computed_with(self.arithmetic);
         let mut trunk = first.clone();
         for block in 0..self.spec.num_blocks() {

@@ -1,22 +1,34 @@
 //! The layers, as operations over maps.
+//!
+//! What lives here: a map, and what can be made of one. How it is made: on the processor by `blocked`, on other devices by
+//! `tensors`.
+
+mod blocked;
+mod columns;
+mod convolution;
+mod dense;
+mod product;
+mod tensors;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, activation};
-use esrgan_gradients::{
-    BatchNorm, BatchStatistics, Conv3x3, Conv4x4, DenseBlock, FeatureMap, enlarge_bilinear,
-    enlarge_bilinear_gradient, max_pool, max_pool_gradient,
-};
+use esrgan_gradients::BatchStatistics;
 
 use crate::arithmetic::Arithmetic;
-use crate::operation::{Operation, apply, flat, of_map, values};
-use crate::parameters::device;
 
-/// A batch of feature maps in the graph: a flat tensor in the layout of [`FeatureMap`], and its shape.
+pub(crate) use product::Half;
+
+/// What is added to a batch's variance: BasicSR's and PyTorch's default.
+const EPSILON: f32 = 1e-5;
+
+/// A batch of feature maps in the graph: a flat tensor, and its shape.
+///
+/// The processor's own layers hold a map in the layout of [`esrgan_gradients::FeatureMap`], whose padding and whose lanes beyond
+/// the last channel are zero; other devices hold `[sample][row][column][channel]`, without padding.
 #[derive(Clone, Debug)]
 pub struct Map {
-    /// The values; padding and lanes beyond the last channel are zero.
+    /// The values.
     pub values: Tensor<1>,
     /// Samples, channels, height, width.
     pub shape: [usize; 4],
@@ -25,15 +37,19 @@ pub struct Map {
 }
 
 impl Map {
-    /// Of an image batch, `[sample][channel][row][column]`, to be computed with in `f32`.
-    pub fn of_images(images: Tensor<4>) -> Self {
+    /// Of an image batch, `[sample][channel][row][column]`, which lies on the arithmetic's device; to be computed with in `f32`.
+    pub fn of_images(images: Tensor<4>, arithmetic: Arithmetic) -> Self {
         let shape = images.dims();
-        let count = shape.iter().product::<usize>();
-        let values = apply(ToMap { shape }, [images.reshape([count])]);
-        Self { values, shape, arithmetic: Arithmetic::default() }
+        let values = if arithmetic.device.is_blocked() {
+            let count = shape.iter().product::<usize>();
+            blocked::of_images(images.reshape([count]), shape)
+        } else {
+            tensors::of_images(images)
+        };
+        Self { values, shape, arithmetic: arithmetic.of_pictures() }
     }
 
-    /// The same map, to be computed with in another way.
+    /// The same map, to be computed with in another way, on the same device.
     #[must_use]
     pub fn computed_with(self, arithmetic: Arithmetic) -> Self {
         Self { arithmetic, ..self }
@@ -41,7 +57,16 @@ impl Map {
 
     /// As an image batch, `[sample][channel][row][column]`.
     pub fn into_images(self) -> Tensor<4> {
-        apply(FromMap { shape: self.shape }, [self.values]).reshape(self.shape)
+        if self.is_blocked() {
+            blocked::into_images(self.values, self.shape).reshape(self.shape)
+        } else {
+            tensors::into_images(self.values, self.shape)
+        }
+    }
+
+    /// Whether the processor's own layers compute.
+    fn is_blocked(&self) -> bool {
+        self.arithmetic.device.is_blocked()
     }
 
     /// The same values, through which no gradient flows.
@@ -66,17 +91,21 @@ impl Map {
     #[must_use]
     pub fn conv3x3(self, weights: Tensor<1>, biases: Tensor<1>, factor: usize, slope: Option<f32>) -> Self {
         let [samples, _, height, width] = self.shape;
-        let outputs = biases.dims()[0];
-        let arithmetic = self.arithmetic;
-        let operation = Convolution3x3 { input: self.shape, outputs, factor, slope, arithmetic };
-        let values = apply(operation, [self.values, weights, biases]);
-        Self { values, shape: [samples, outputs, height * factor, width * factor], arithmetic }
+        let shape = [samples, biases.dims()[0], height * factor, width * factor];
+        let (is_blocked, arithmetic) = (self.is_blocked(), self.arithmetic);
+        let map = (self.values, self.shape);
+        let values = if is_blocked {
+            blocked::conv3x3(map, weights, biases, (factor, slope), arithmetic)
+        } else {
+            tensors::conv3x3(map, weights, biases, (factor, slope), arithmetic)
+        };
+        Self { values, shape, arithmetic }
     }
 
     /// The 3x3 convolution without biases.
     #[must_use]
     pub fn conv3x3_without_biases(self, weights: Tensor<1>, outputs: usize, slope: Option<f32>) -> Self {
-        let none = Tensor::zeros([outputs], &device());
+        let none = Tensor::zeros([outputs], &weights.device());
         self.conv3x3(weights, none, 1, slope)
     }
 
@@ -84,27 +113,40 @@ impl Map {
     #[must_use]
     pub fn conv4x4(self, weights: Tensor<1>, outputs: usize) -> Self {
         let [samples, _, height, width] = self.shape;
-        let operation = Convolution4x4 { input: self.shape, outputs, arithmetic: self.arithmetic };
-        let values = apply(operation, [self.values, weights]);
-        Self { values, shape: [samples, outputs, height / 2, width / 2], ..self }
+        let (is_blocked, arithmetic) = (self.is_blocked(), self.arithmetic);
+        let map = (self.values, self.shape);
+        let values = if is_blocked {
+            blocked::conv4x4(map, weights, outputs, arithmetic)
+        } else {
+            tensors::conv4x4(map, weights, outputs)
+        };
+        Self { values, shape: [samples, outputs, height / 2, width / 2], arithmetic }
     }
 
     /// A residual dense block of five convolutions' weights and biases.
     #[must_use]
     pub fn dense_block(self, weights: [Tensor<1>; 5], biases: [Tensor<1>; 5], scale: f32) -> Self {
-        let growth = biases[0].dims()[0];
-        let operation = Dense { input: self.shape, growth, scale, arithmetic: self.arithmetic };
-        let [w1, w2, w3, w4, w5] = weights;
-        let [b1, b2, b3, b4, b5] = biases;
-        let inputs = [self.values, w1, w2, w3, w4, w5, b1, b2, b3, b4, b5];
-        Self { values: apply(operation, inputs), ..self }
+        let (is_blocked, shape, arithmetic) = (self.is_blocked(), self.shape, self.arithmetic);
+        let map = (self.values, shape);
+        let values = if is_blocked {
+            blocked::dense_block(map, weights, biases, scale, arithmetic)
+        } else {
+            tensors::dense_block(map, weights, biases, scale, arithmetic)
+        };
+        Self { values, shape, arithmetic }
     }
 
     /// Batch normalisation with the batch's own statistics, and a leaky ReLU behind it. `seen` is told the statistics.
     #[must_use]
     pub fn batch_norm(self, scales: Tensor<1>, shifts: Tensor<1>, slope: f32, seen: &Seen) -> Self {
-        let operation = Normalisation { input: self.shape, slope, seen: seen.clone() };
-        Self { values: apply(operation, [self.values, scales, shifts]), ..self }
+        let (is_blocked, shape, arithmetic) = (self.is_blocked(), self.shape, self.arithmetic);
+        let map = (self.values, shape);
+        let values = if is_blocked {
+            blocked::batch_norm(map, scales, shifts, slope, seen)
+        } else {
+            tensors::batch_norm(map, scales, shifts, slope, seen)
+        };
+        Self { values, shape, arithmetic }
     }
 
     /// Values below zero become zero.
@@ -123,330 +165,56 @@ impl Map {
     #[must_use]
     pub fn enlarged_bilinear(self) -> Self {
         let [samples, channels, height, width] = self.shape;
-        let values = apply(Bilinear { input: self.shape }, [self.values]);
-        Self { values, shape: [samples, channels, 2 * height, 2 * width], ..self }
+        let enlarged =
+            if self.is_blocked() { blocked::enlarged_bilinear } else { tensors::enlarged_bilinear };
+        let values = enlarged(self.values, self.shape);
+        Self { values, shape: [samples, channels, 2 * height, 2 * width], arithmetic: self.arithmetic }
     }
 
     /// The largest of each square of 2x2 pixels.
     #[must_use]
     pub fn max_pool(self) -> Self {
         let [samples, channels, height, width] = self.shape;
-        let values = apply(Pool { input: self.shape }, [self.values]);
-        Self { values, shape: [samples, channels, height / 2, width / 2], ..self }
+        let pooled = if self.is_blocked() { blocked::pooled } else { tensors::pooled };
+        let values = pooled(self.values, self.shape);
+        Self { values, shape: [samples, channels, height / 2, width / 2], arithmetic: self.arithmetic }
     }
+}
+
+/// Mean and variance of each channel of a batch.
+#[derive(Clone, Debug)]
+pub(crate) enum Statistics {
+    /// On the host.
+    Host(BatchStatistics),
+    /// On a device.
+    Device(Box<DeviceStatistics>),
+}
+
+/// Mean and variance of each channel of a batch, on a device and without autodiff.
+#[derive(Clone, Debug)]
+pub(crate) struct DeviceStatistics {
+    /// Means.
+    pub(crate) means: Tensor<1>,
+    /// Variances, divided by the number of values.
+    pub(crate) variances: Tensor<1>,
+    /// Values of each channel.
+    pub(crate) count: usize,
 }
 
 /// The statistics of the last batch that a normalisation saw.
 #[derive(Clone, Debug, Default)]
-pub struct Seen(Arc<Mutex<Option<BatchStatistics>>>);
+pub struct Seen(Arc<Mutex<Option<Statistics>>>);
 
 impl Seen {
     /// Takes them.
-    pub fn take(&self) -> Option<BatchStatistics> {
+    pub(crate) fn take(&self) -> Option<Statistics> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn put(&self, statistics: BatchStatistics) {
+    fn put(&self, statistics: Statistics) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(statistics);
     }
 }
 
-fn map(tensor: &FlexTensor, shape: [usize; 4]) -> FeatureMap<'_> {
-    FeatureMap::of_layout(values(tensor), shape)
-}
-
-#[derive(Clone, Debug)]
-struct ToMap {
-    shape: [usize; 4],
-}
-
-impl Operation<1> for ToMap {
-    type State = ();
-
-    fn forward(&self, [images]: [FlexTensor; 1], _: [bool; 1]) -> (FlexTensor, ()) {
-        (of_map(FeatureMap::from_planar(values(&images), self.shape)), ())
-    }
-
-    fn backward(&self, (): &(), gradient: &FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        [Some(flat(map(gradient, self.shape).to_planar()))]
-    }
-}
-
-#[derive(Clone, Debug)]
-struct FromMap {
-    shape: [usize; 4],
-}
-
-impl Operation<1> for FromMap {
-    type State = ();
-
-    fn forward(&self, [input]: [FlexTensor; 1], _: [bool; 1]) -> (FlexTensor, ()) {
-        (flat(map(&input, self.shape).to_planar()), ())
-    }
-
-    fn backward(&self, (): &(), gradient: &FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        [Some(of_map(FeatureMap::from_planar(values(gradient), self.shape)))]
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Convolution3x3 {
-    input: [usize; 4],
-    outputs: usize,
-    factor: usize,
-    slope: Option<f32>,
-    arithmetic: Arithmetic,
-}
-
-impl Convolution3x3 {
-    fn layer<'a>(&self, weights: &'a FlexTensor, biases: &'a FlexTensor) -> Conv3x3<'a> {
-        Conv3x3 {
-            weights: values(weights),
-            biases: Some(values(biases)),
-            channels: (self.input[1], self.outputs),
-            factor: self.factor,
-            slope: self.slope,
-            precision: self.arithmetic.precision,
-        }
-    }
-
-    fn output_shape(&self) -> [usize; 4] {
-        let [samples, _, height, width] = self.input;
-        [samples, self.outputs, height * self.factor, width * self.factor]
-    }
-}
-
-/// What a convolution keeps: its parameters, its input where they are trained, its output where it has an activation.
-#[derive(Clone, Debug)]
-struct ConvolutionState {
-    weights: FlexTensor,
-    biases: FlexTensor,
-    input: Option<FlexTensor>,
-    output: Option<FlexTensor>,
-}
-
-impl Operation<3> for Convolution3x3 {
-    type State = ConvolutionState;
-
-    fn forward(
-        &self,
-        [input, weights, biases]: [FlexTensor; 3],
-        is_tracked: [bool; 3],
-    ) -> (FlexTensor, ConvolutionState) {
-        let output =
-            of_map(self.layer(&weights, &biases).forward(self.arithmetic.isa, &map(&input, self.input)));
-        let kept = self.slope.map(|_| output.clone());
-        let input = (is_tracked[1] || is_tracked[2]).then_some(input);
-        (output, ConvolutionState { weights, biases, input, output: kept })
-    }
-
-    fn backward(
-        &self,
-        state: &ConvolutionState,
-        gradient: &FlexTensor,
-        wants: [bool; 3],
-    ) -> [Option<FlexTensor>; 3] {
-        let gradient = map(gradient, self.output_shape());
-        let input = state.input.as_ref().map(|input| map(input, self.input));
-        let output = state.output.as_ref().map(|output| map(output, self.output_shape()));
-        let layer = self.layer(&state.weights, &state.biases);
-        let found =
-            layer.backward(self.arithmetic.isa, (input.as_ref(), output.as_ref()), gradient, wants[0]);
-        let (weights, biases) = found.parameters.unzip();
-        [
-            found.input.map(of_map),
-            weights.filter(|_| wants[1]).map(flat),
-            biases.filter(|_| wants[2]).map(flat),
-        ]
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Convolution4x4 {
-    input: [usize; 4],
-    outputs: usize,
-    arithmetic: Arithmetic,
-}
-
-impl Convolution4x4 {
-    fn layer<'a>(&self, weights: &'a FlexTensor) -> Conv4x4<'a> {
-        let channels = (self.input[1], self.outputs);
-        Conv4x4 { weights: values(weights), channels, precision: self.arithmetic.precision }
-    }
-}
-
-impl Operation<2> for Convolution4x4 {
-    type State = [FlexTensor; 2];
-
-    fn forward(&self, [input, weights]: [FlexTensor; 2], _: [bool; 2]) -> (FlexTensor, [FlexTensor; 2]) {
-        let output = self.layer(&weights).forward(self.arithmetic.isa, &map(&input, self.input));
-        (of_map(output), [input, weights])
-    }
-
-    fn backward(
-        &self,
-        [input, weights]: &[FlexTensor; 2],
-        gradient: &FlexTensor,
-        wants: [bool; 2],
-    ) -> [Option<FlexTensor>; 2] {
-        let [samples, _, height, width] = self.input;
-        let (isa, layer) = (self.arithmetic.isa, self.layer(weights));
-        let gradient = map(gradient, [samples, self.outputs, height / 2, width / 2]);
-        [
-            wants[0].then(|| of_map(layer.input_gradient(isa, &gradient))),
-            wants[1].then(|| flat(layer.weight_gradient(isa, &map(input, self.input), &gradient))),
-        ]
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Dense {
-    input: [usize; 4],
-    growth: usize,
-    scale: f32,
-    arithmetic: Arithmetic,
-}
-
-/// The input, weights and biases, and the four features.
-#[derive(Clone, Debug)]
-struct DenseState {
-    inputs: [FlexTensor; 11],
-    features: [FlexTensor; 4],
-}
-
-impl Dense {
-    fn layer<'a>(&self, inputs: &'a [FlexTensor; 11]) -> DenseBlock<'a> {
-        DenseBlock {
-            weights: std::array::from_fn(|index| values(&inputs[1 + index])),
-            biases: std::array::from_fn(|index| values(&inputs[6 + index])),
-            features: self.input[1],
-            growth: self.growth,
-            scale: self.scale,
-            precision: self.arithmetic.precision,
-        }
-    }
-}
-
-impl Operation<11> for Dense {
-    type State = DenseState;
-
-    fn forward(&self, inputs: [FlexTensor; 11], _: [bool; 11]) -> (FlexTensor, DenseState) {
-        let pass = self.layer(&inputs).forward(self.arithmetic.isa, &map(&inputs[0], self.input));
-        (of_map(pass.output), DenseState { inputs, features: pass.features.map(of_map) })
-    }
-
-    fn backward(
-        &self,
-        state: &DenseState,
-        gradient: &FlexTensor,
-        wants: [bool; 11],
-    ) -> [Option<FlexTensor>; 11] {
-        let [samples, _, height, width] = self.input;
-        let shape = [samples, self.growth, height, width];
-        let features = state.features.each_ref().map(|feature| map(feature, shape));
-        let input = map(&state.inputs[0], self.input);
-        let found = self.layer(&state.inputs).backward(
-            self.arithmetic.isa,
-            &input,
-            &features,
-            &map(gradient, self.input),
-        );
-        let parameters = found.weights.into_iter().chain(found.biases).map(flat);
-        let mut gradients = std::iter::once(of_map(found.input)).chain(parameters);
-        wants.map(|is_wanted| gradients.next().filter(|_| is_wanted))
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Normalisation {
-    input: [usize; 4],
-    slope: f32,
-    seen: Seen,
-}
-
-/// BasicSR's and PyTorch's default.
-const EPSILON: f32 = 1e-5;
-
-#[derive(Clone, Debug)]
-struct NormalisationState {
-    input: FlexTensor,
-    output: FlexTensor,
-    scales: FlexTensor,
-    shifts: FlexTensor,
-    statistics: BatchStatistics,
-}
-
-impl Operation<3> for Normalisation {
-    type State = NormalisationState;
-
-    fn forward(
-        &self,
-        [input, scales, shifts]: [FlexTensor; 3],
-        _: [bool; 3],
-    ) -> (FlexTensor, NormalisationState) {
-        let statistics = BatchStatistics::of(&map(&input, self.input));
-        let layer = BatchNorm {
-            scales: values(&scales),
-            shifts: values(&shifts),
-            epsilon: EPSILON,
-            slope: self.slope,
-        };
-        let output = of_map(layer.forward(&map(&input, self.input), &statistics));
-        self.seen.put(statistics.clone());
-        (output.clone(), NormalisationState { input, output, scales, shifts, statistics })
-    }
-
-    fn backward(
-        &self,
-        state: &NormalisationState,
-        gradient: &FlexTensor,
-        wants: [bool; 3],
-    ) -> [Option<FlexTensor>; 3] {
-        let (scales, shifts) = (values(&state.scales), values(&state.shifts));
-        let layer = BatchNorm { scales, shifts, epsilon: EPSILON, slope: self.slope };
-        let maps = (&map(&state.input, self.input), &map(&state.output, self.input));
-        let found = layer.backward(maps, &state.statistics, map(gradient, self.input));
-        [
-            wants[0].then(|| of_map(found.input)),
-            wants[1].then(|| flat(found.scales)),
-            wants[2].then(|| flat(found.shifts)),
-        ]
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Pool {
-    input: [usize; 4],
-}
-
-impl Operation<1> for Pool {
-    type State = FlexTensor;
-
-    fn forward(&self, [input]: [FlexTensor; 1], _: [bool; 1]) -> (FlexTensor, FlexTensor) {
-        (of_map(max_pool(&map(&input, self.input))), input)
-    }
-
-    fn backward(&self, input: &FlexTensor, gradient: &FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let [samples, channels, height, width] = self.input;
-        let gradient = map(gradient, [samples, channels, height / 2, width / 2]);
-        [Some(of_map(max_pool_gradient(&map(input, self.input), &gradient)))]
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Bilinear {
-    input: [usize; 4],
-}
-
-impl Operation<1> for Bilinear {
-    type State = ();
-
-    fn forward(&self, [input]: [FlexTensor; 1], _: [bool; 1]) -> (FlexTensor, ()) {
-        (of_map(enlarge_bilinear(&map(&input, self.input))), ())
-    }
-
-    fn backward(&self, (): &(), gradient: &FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let [samples, channels, height, width] = self.input;
-        [Some(of_map(enlarge_bilinear_gradient(&map(gradient, [samples, channels, 2 * height, 2 * width]))))]
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -7,22 +7,35 @@
 //! list of named vectors.
 
 mod arithmetic;
+mod device;
 mod discriminator;
 mod error;
 mod features;
 mod generator;
+mod gradient;
 mod initial;
 mod layers;
 mod operation;
 mod parameters;
+mod reduction;
+mod resident;
 mod spectral_norm;
+mod tensor_operation;
+#[cfg(feature = "vulkan")]
+mod vulkan;
 
 pub use arithmetic::Arithmetic;
+pub use device::ComputeDevice;
 pub use discriminator::{Discriminator, UnetDiscriminator, VggDiscriminator};
 pub use error::ModelError;
 pub use features::{FeatureNetwork, Features};
 pub use generator::Generator;
+pub use gradient::NetworkGradient;
 pub use layers::{Map, Seen};
-pub use parameters::{Leaves, Parameter, Parameters, device};
+pub use parameters::{Leaves, Parameter, Parameters};
+pub use reduction::{mean, sum, to_host};
+pub use resident::Resident;
+#[cfg(feature = "vulkan")]
+pub use vulkan::VulkanDevice;
 
 pub use esrgan_gradients::{Isa, Precision};

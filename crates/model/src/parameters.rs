@@ -1,15 +1,18 @@
 //! Parameters of a network: a list of named vectors.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use burn::backend::Flex;
-use burn::backend::flex::FlexTensor;
-use burn::tensor::{Device, Gradients, Tensor};
+use burn::tensor::{Gradients, Tensor};
 use esrgan_weights::{Tensor as StoredTensor, WeightMap};
 
+use crate::device::ComputeDevice;
 use crate::error::ModelError;
+use crate::gradient::NetworkGradient;
 use crate::operation::of_shared;
+use crate::resident::{Layout, Resident};
 
 /// One tensor of a network.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,15 +21,22 @@ pub struct Parameter {
     pub name: String,
     /// Its dimensions, slowest first.
     pub shape: Vec<usize>,
-    /// Its values in C order.
+    /// Its values in C order; none where the network's lie on a device ([`Parameters::on_host`]).
     pub values: Arc<Vec<f32>>,
 }
 
-/// All tensors of a network, in a fixed order.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// All tensors of a network, in a fixed order: on the host, or moved to the device that computes with them.
+#[derive(Clone, Debug, Default)]
 pub struct Parameters {
     list: Vec<Parameter>,
     places: HashMap<String, usize>,
+    resident: Option<Resident>,
+}
+
+impl PartialEq for Parameters {
+    fn eq(&self, other: &Self) -> bool {
+        self.on_host().list == other.on_host().list
+    }
 }
 
 impl Parameters {
@@ -80,7 +90,7 @@ impl Parameters {
     /// [`ModelError::Weights`] where a tensor is too large for a file.
     pub fn to_weights(&self) -> Result<WeightMap, ModelError> {
         let mut weights = WeightMap::new();
-        for parameter in &self.list {
+        for parameter in &self.on_host().list {
             let tensor = StoredTensor::from_f32(parameter.shape.clone(), &parameter.values)?;
             weights.insert(parameter.name.clone(), tensor);
         }
@@ -97,42 +107,110 @@ impl Parameters {
         self.places.get(name).map(|place| &self.list[*place])
     }
 
-    /// The values of each tensor, to be changed; copied first where a graph still holds them.
+    /// The same tensors on the host.
+    pub fn on_host(&self) -> Cow<'_, Self> {
+        let Some(resident) = &self.resident else { return Cow::Borrowed(self) };
+        let values = self.list.iter().zip(resident.to_host());
+        let parameter = |(known, values): (&Parameter, Vec<f32>)| Parameter {
+            name: known.name.clone(),
+            shape: known.shape.clone(),
+            values: Arc::new(values),
+        };
+        Cow::Owned(Self {
+            list: values.map(parameter).collect(),
+            places: self.places.clone(),
+            resident: None,
+        })
+    }
+
+    /// Moves the tensors to where a device's layers read them: on the processor they stay on the host.
+    pub fn move_to(&mut self, device: ComputeDevice) {
+        let is_there = match &self.resident {
+            None => device.is_blocked(),
+            Some(resident) => !device.is_blocked() && resident.is_on(&device.tensors()),
+        };
+        if is_there {
+            return;
+        }
+        if self.resident.is_some() {
+            *self = self.on_host().into_owned();
+        }
+        if !device.is_blocked() {
+            let values = self.list.iter().map(|parameter| parameter.values.as_slice());
+            self.put(Resident::of_host(self.layout(), values, &device.tensors()));
+        }
+    }
+
+    /// The tensors, where they lie on a device.
+    pub fn resident(&self) -> Option<&Resident> {
+        self.resident.as_ref()
+    }
+
+    /// Takes tensors of a device in place of its own.
+    pub fn put(&mut self, resident: Resident) {
+        self.list.iter_mut().for_each(|parameter| parameter.values = Arc::default());
+        self.resident = Some(resident);
+    }
+
+    /// Takes flat tensors of a device, one for each of its own, in place of those.
+    pub(crate) fn put_tensors(&mut self, tensors: Vec<Tensor<1>>, device: ComputeDevice) {
+        let tensors = tensors.into_iter().map(Some);
+        self.put(Resident::of_tensors(self.layout(), tensors, &device.tensors()));
+    }
+
+    fn layout(&self) -> Arc<Layout> {
+        let counts = self.list.iter().map(|parameter| parameter.shape.iter().product());
+        Arc::new(Layout::of(counts))
+    }
+
+    /// The values of each tensor, brought to the host, to be changed; copied first where a graph still holds them.
     pub fn values_mut(&mut self) -> impl ExactSizeIterator<Item = &mut Vec<f32>> {
+        self.move_to(ComputeDevice::Processor);
         self.list.iter_mut().map(|parameter| Arc::make_mut(&mut parameter.values))
     }
 
     /// Number of values.
     pub fn count(&self) -> usize {
-        self.list.iter().map(|parameter| parameter.values.len()).sum()
+        self.list.iter().map(|parameter| parameter.shape.iter().product::<usize>()).sum()
     }
 
-    /// The tensors at the beginning of a graph that finds their gradients.
-    pub fn tracked(&self) -> Leaves<'_> {
-        self.leaves(Tensor::require_grad)
+    /// The tensors at the beginning of a graph on a device that finds their gradients.
+    pub fn tracked(&self, device: ComputeDevice) -> Leaves<'_> {
+        self.leaves(device, Tensor::require_grad)
     }
 
-    /// The tensors at the beginning of a graph that leaves them as they are.
-    pub fn frozen(&self) -> Leaves<'_> {
-        self.leaves(|tensor| tensor)
+    /// The tensors at the beginning of a graph on a device that leaves them as they are.
+    pub fn frozen(&self, device: ComputeDevice) -> Leaves<'_> {
+        self.leaves(device, |tensor| tensor)
     }
 
-    fn leaves(&self, finish: impl Fn(Tensor<1>) -> Tensor<1>) -> Leaves<'_> {
-        let tensor = |parameter: &Parameter| finish(flat_tensor(of_shared(&parameter.values)));
-        Leaves { parameters: self, tensors: self.list.iter().map(tensor).collect() }
+    fn leaves(&self, device: ComputeDevice, finish: impl Fn(Tensor<1>) -> Tensor<1>) -> Leaves<'_> {
+        let parameters = if device.is_blocked() { self.on_host() } else { Cow::Borrowed(self) };
+        let tensors =
+            parameters.tensors(device).into_iter().map(|tensor| finish(tensor.autodiff())).collect();
+        Leaves { parameters, tensors, device }
     }
-}
 
-/// A flat tensor of the CPU with autodiff.
-fn flat_tensor(values: FlexTensor) -> Tensor<1> {
-    Tensor::<1>::from_primitive::<Flex>(values).autodiff()
+    /// The tensors on a device, flat and without autodiff; on the processor without a copy.
+    pub(crate) fn tensors(&self, device: ComputeDevice) -> Vec<Tensor<1>> {
+        if let Some(resident) = &self.resident {
+            return resident.tensors().collect();
+        }
+        if device.is_blocked() {
+            let flat = |known: &Parameter| Tensor::from_primitive::<Flex>(of_shared(&known.values));
+            return self.list.iter().map(flat).collect();
+        }
+        let values = self.list.iter().map(|parameter| parameter.values.as_slice());
+        Resident::of_host(self.layout(), values, &device.tensors()).tensors().collect()
+    }
 }
 
 /// A network's tensors in a graph.
 #[derive(Debug)]
 pub struct Leaves<'a> {
-    parameters: &'a Parameters,
+    parameters: Cow<'a, Parameters>,
     tensors: Vec<Tensor<1>>,
+    device: ComputeDevice,
 }
 
 impl Leaves<'_> {
@@ -145,7 +223,7 @@ impl Leaves<'_> {
         self.tensors[*place.unwrap_or_else(|| unreachable!("`{name}` is no parameter"))].clone()
     }
 
-    /// The values of a tensor by its name.
+    /// The values of a tensor by its name, where the network computes on the processor.
     ///
     /// # Panics
     /// As [`Leaves::get`].
@@ -159,20 +237,14 @@ impl Leaves<'_> {
         (self.get(&format!("{name}.weight")), self.get(&format!("{name}.bias")))
     }
 
-    /// The gradient of each tensor, in the parameters' order; empty where it had none.
-    ///
-    /// # Panics
-    /// Where a gradient is no vector of the CPU.
-    pub fn gradients(&self, gradients: &Gradients) -> Vec<Vec<f32>> {
-        let gradient = |tensor: &Tensor<1>| {
-            let gradient = tensor.grad(gradients)?;
-            gradient.into_data().try_into_vec::<f32>().ok()
-        };
-        self.tensors.iter().map(|tensor| gradient(tensor).unwrap_or_default()).collect()
+    /// The gradient of each tensor, in the parameters' order.
+    pub fn gradients(&self, gradients: &Gradients) -> NetworkGradient {
+        let found = self.tensors.iter().map(|tensor| tensor.grad(gradients));
+        if !self.device.is_blocked() {
+            let layout = self.parameters.layout();
+            return NetworkGradient::Device(Resident::of_tensors(layout, found, &self.device.tensors()));
+        }
+        let host = |gradient: Tensor<1>| gradient.into_data().try_into_vec::<f32>().ok();
+        NetworkGradient::Host(found.map(|gradient| gradient.and_then(host).unwrap_or_default()).collect())
     }
-}
-
-/// The device that the networks' tensors lie on: the CPU, with autodiff.
-pub fn device() -> Device {
-    Device::flex().autodiff()
 }

@@ -38,6 +38,36 @@ pub(crate) fn normalised(weights: Tensor<1>, left: &[f32], right: &[f32]) -> Ten
     apply(Normalisation { left: left.to_vec(), right: right.to_vec() }, [weights])
 }
 
+/// Normalised weights, and the directions that they are normalised by, on any device and in `f32`.
+pub(crate) struct Normed {
+    /// The weights divided by `left' W right`, through which the gradient flows.
+    pub(crate) weights: Tensor<1>,
+    /// The direction that has been moved, without autodiff.
+    pub(crate) left: Tensor<1>,
+    /// The other one.
+    pub(crate) right: Tensor<1>,
+}
+
+impl Normed {
+    /// As [`moved_direction`] and [`normalised`] have it; `right` gives its length alone, as each iteration begins with `left`.
+    pub(crate) fn of(weights: Tensor<1>, left: Tensor<1>, right: Tensor<1>) -> Self {
+        let (rows, columns) = (left.dims()[0], right.dims()[0]);
+        let matrix = weights.clone().without_autodiff().reshape([rows, columns]);
+        let right = direction((matrix.clone() * left.reshape([rows, 1])).sum_dim(0));
+        let left = direction((matrix * right.clone()).sum_dim(1));
+        let products = weights.clone().reshape([rows, columns]) * (left.clone() * right.clone()).autodiff();
+        let norm = products.sum_dim(1).sum_dim(0);
+        let weights = weights / norm.reshape([1]);
+        Self { weights, left: left.reshape([rows]), right: right.reshape([columns]) }
+    }
+}
+
+/// A row or a column, divided by its length.
+fn direction(values: Tensor<2>) -> Tensor<2> {
+    let length = values.clone().powi_scalar(2).sum_dim(0).sum_dim(1).sqrt().clamp_min(EPSILON);
+    values / length
+}
+
 #[derive(Clone, Debug)]
 struct Normalisation {
     left: Vec<f32>,

@@ -100,19 +100,17 @@ fn main() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a pool");
     pool.install(|| {
         median("psnr ", || {
-            let mut found =
-                pixel_gradient(&generator, &of_generator.parameters, (PixelLoss::L1, 1.0), &crops);
-            of_generator.update(&mut found.gradients, LEARNING_RATE);
+            let found = pixel_gradient(&generator, &of_generator.parameters, (PixelLoss::L1, 1.0), &crops);
+            of_generator.update(found.gradient, LEARNING_RATE);
         });
         println!("peak RSS {:.0} MB", peak_memory_bytes().unwrap_or(0) as f64 / 1e6);
         median("gan  ", || {
             let judge = (&of_discriminator.parameters, &mut running);
-            let (mut found, made) =
-                networks.generator_gradient(&of_generator.parameters, judge, &losses, &crops);
-            of_generator.update(&mut found.gradients, LEARNING_RATE);
+            let (found, made) = networks.generator_gradient(&of_generator.parameters, judge, &losses, &crops);
+            of_generator.update(found.gradient, LEARNING_RATE);
             let judge = (&of_discriminator.parameters, &mut running);
-            let mut found = networks.discriminator_gradient(judge, adversarial, made, &crops);
-            of_discriminator.update(&mut found.gradients, LEARNING_RATE);
+            let found = networks.discriminator_gradient(judge, adversarial, made, &crops);
+            of_discriminator.update(found.gradient, LEARNING_RATE);
         });
         println!("peak RSS {:.0} MB", peak_memory_bytes().unwrap_or(0) as f64 / 1e6);
     });

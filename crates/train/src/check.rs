@@ -11,6 +11,7 @@ use esrgan_model::Isa;
 use esrgan_recipe::{Losses, Recipe};
 use esrgan_weights::{Limits, load_tensors};
 
+use crate::device::{DeviceChoice, InsteadOfBf16};
 use crate::error::TrainError;
 use crate::networks::Networks;
 use crate::state::State;
@@ -48,8 +49,10 @@ pub struct Checked {
     pub inspection: Option<Inspection>,
     /// What would keep the training from starting, beside problems of single pictures.
     pub faults: Vec<TrainError>,
-    /// The instruction set, where it has no instructions for the bf16 that is asked for: `f32` will be computed.
-    pub computed_in_f32: Option<Isa>,
+    /// The GPU that will compute, if one will.
+    pub gpu: Option<String>,
+    /// Why `f32` will be computed, where bf16 is asked for and will not be.
+    pub computed_in_f32: Option<InsteadOfBf16>,
     /// Numbers in the generator.
     pub generator_parameters: Option<usize>,
     /// Numbers in the discriminator, where there is one.
@@ -86,13 +89,14 @@ impl Checked {
 }
 
 /// Decodes every picture, reads every file to start from, and tries two steps; goes on behind what it finds as far as that makes
-/// sense. The recipe is one that [`Recipe::checked`] has let pass. `isa` is as in [`TrainOptions`](crate::TrainOptions).
+/// sense. The recipe is one that [`Recipe::checked`] has let pass. `computer` is the device and the
+/// instruction set of [`TrainOptions`](crate::TrainOptions).
 ///
 /// # Errors
 /// [`TrainError::Threads`]; everything else is in [`Checked`].
 pub fn check(
     recipe: &Recipe,
-    isa: Option<Isa>,
+    computer: (DeviceChoice, Option<Isa>),
     progress: &(dyn Fn(CheckEvent) + Sync),
 ) -> Result<Checked, TrainError> {
     let threads = recipe.threads.unwrap_or(0);
@@ -104,7 +108,7 @@ pub fn check(
         let mut checked = Checked::default();
         checked.add_pictures(recipe, progress);
         progress(CheckEvent::Files);
-        let networks = checked.add_networks(recipe, isa);
+        let networks = checked.add_networks(recipe, computer);
         checked.add_lpips(recipe);
         if let Some(networks) = networks.filter(|_| checked.faults.is_empty()) {
             checked.add_trial(recipe, networks, progress);
@@ -127,14 +131,19 @@ impl Checked {
     }
 
     /// The networks, and the files that they start from; none where they cannot be made.
-    fn add_networks(&mut self, recipe: &Recipe, isa: Option<Isa>) -> Option<Networks> {
-        let mut made = Networks::of(recipe, isa);
+    fn add_networks(
+        &mut self,
+        recipe: &Recipe,
+        (device, isa): (DeviceChoice, Option<Isa>),
+    ) -> Option<Networks> {
+        let mut made = Networks::of(recipe, device, isa);
         if let Err(TrainError::Perceptual { .. }) = &made {
             // What has nothing to do with that file is looked at all the same.
-            let others = Networks::of(&without_perceptual(recipe), isa);
+            let others = Networks::of(&without_perceptual(recipe), device, isa);
             self.faults.extend(std::mem::replace(&mut made, others).err());
         }
         let networks = made.map_err(|fault| self.faults.push(fault)).ok()?;
+        self.gpu = networks.gpu();
         self.computed_in_f32 = networks.computes_f32_instead(recipe);
         match networks.first_generator(recipe) {
             Ok(parameters) => self.generator_parameters = Some(parameters.count()),

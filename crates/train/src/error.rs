@@ -77,6 +77,14 @@ pub enum TrainError {
         /// What there is.
         available: String,
     },
+    /// A GPU is asked for, and none is there.
+    #[error(
+        "Vulkan shows no GPU; a processor that it shows is taken by its number alone, such as `vulkan:0`"
+    )]
+    NoGpu,
+    /// A GPU is asked for, and the program has been built without any.
+    #[error("this program was built without GPUs: it lacks the feature `vulkan`")]
+    NoVulkan,
     /// The threads could not be started.
     #[error("{threads} threads could not be started")]
     Threads {
@@ -176,7 +184,8 @@ impl Classify for TrainError {
             Self::Start { source, .. } | Self::Perceptual { source, .. } | Self::Model(source) => {
                 source.kind()
             }
-            Self::OtherRecipe { .. } | Self::Metric { .. } | Self::Isa { .. } => Kind::Argument,
+            Self::OtherRecipe { .. } | Self::Metric { .. } | Self::Isa { .. } | Self::NoGpu => Kind::Argument,
+            Self::NoVulkan => Kind::Unsupported,
             Self::Evaluate(source) => source.kind(),
             Self::Upscale(source) => source.kind(),
             Self::Incomplete { .. } => Kind::Malformed,

@@ -7,7 +7,9 @@
 
 mod adam;
 mod check;
+mod device;
 mod error;
+mod figures;
 mod losses;
 mod networks;
 mod run;
@@ -18,10 +20,12 @@ mod validate;
 
 pub use adam::{Adam, AdamSettings};
 pub use check::{CheckEvent, Checked, Trial, check};
+pub use device::{DeviceChoice, InsteadOfBf16, UnknownDeviceError};
 pub use error::TrainError;
+pub use figures::{Figure, Figures, Unread};
 pub use losses::{AdversarialLoss, FeatureLoss, PerceptualLoss, PixelLoss};
 pub use run::{Ended, Event, Resume, TrainOptions, train};
-pub use step::{Adversaries, Crops, Figures, Found, GanLosses, Trained, pixel_gradient};
+pub use step::{Adversaries, Crops, Found, GanLosses, Trained, pixel_gradient};
 
 pub use esrgan_dataset::{Duplicate, Inspection};
 pub use esrgan_model::Isa;

@@ -3,7 +3,7 @@
 //! Wang et al., "ESRGAN", 2018, sections 3.2 and 3.3; the other adversarial losses by the papers named at each.
 
 use burn::tensor::{Tensor, activation};
-use esrgan_model::{Features, Leaves, Map};
+use esrgan_model::{Features, Leaves, Map, mean, sum};
 
 /// How pixels are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,9 +24,9 @@ impl PixelLoss {
     pub fn of(self, sr: Tensor<4>, hr: Tensor<4>) -> Tensor<1> {
         let difference = sr - hr;
         match self {
-            Self::L1 => difference.abs().mean(),
-            Self::Charbonnier => (difference.powi_scalar(2) + CHARBONNIER_EPSILON).sqrt().mean(),
-            Self::Mse => difference.powi_scalar(2).mean(),
+            Self::L1 => mean(difference.abs()),
+            Self::Charbonnier => mean((difference.powi_scalar(2) + CHARBONNIER_EPSILON).sqrt()),
+            Self::Mse => mean(difference.powi_scalar(2)),
         }
     }
 }
@@ -54,23 +54,24 @@ pub struct PerceptualLoss {
 impl PerceptualLoss {
     /// The loss of a batch against the truth, whose features get no gradient.
     pub fn of(&self, leaves: &Leaves<'_>, sr: Tensor<4>, hr: Tensor<4>) -> Tensor<1> {
+        let device = sr.device();
         let truth = self.features.forward(leaves, hr);
         let found = self.features.forward(leaves, sr);
         let terms = found.into_iter().zip(truth).zip(&self.weights);
-        let sum = terms
+        let terms = terms
             .map(|((found, truth), weight)| self.difference(found, truth.detached()).mul_scalar(*weight));
-        sum.reduce(|sum, term| sum + term).unwrap_or_else(|| Tensor::zeros([1], &esrgan_model::device()))
+        terms.reduce(|sum, term| sum + term).unwrap_or_else(|| Tensor::zeros([1], &device))
     }
 
-    /// Padding is zero on both sides, so the mean is over what is no padding.
+    /// Where a map has padding it is zero on both sides, so the mean is over what is no padding.
     fn difference(&self, found: Map, truth: Map) -> Tensor<1> {
         let count = found.count() as f64;
         let difference = found.values - truth.values;
-        let sum = match self.criterion {
-            FeatureLoss::L1 => difference.abs().sum(),
-            FeatureLoss::L2 => difference.powi_scalar(2).sum(),
+        let total = match self.criterion {
+            FeatureLoss::L1 => sum(difference.abs()),
+            FeatureLoss::L2 => sum(difference.powi_scalar(2)),
         };
-        sum.div_scalar(count)
+        total.div_scalar(count)
     }
 }
 
@@ -109,8 +110,8 @@ impl AdversarialLoss {
                 (first + second).mul_scalar(0.5)
             }
             Self::Vanilla => bce(fake, true),
-            Self::Lsgan => (fake - 1.0).powi_scalar(2).mean(),
-            Self::Hinge => fake.mean().neg(),
+            Self::Lsgan => mean((fake - 1.0).powi_scalar(2)),
+            Self::Hinge => mean(fake).neg(),
         }
     }
 
@@ -124,19 +125,19 @@ impl AdversarialLoss {
                 [first.mul_scalar(0.5), second.mul_scalar(0.5)]
             }
             Self::Vanilla => [bce(real, true), bce(fake, false)],
-            Self::Lsgan => [(real - 1.0).powi_scalar(2).mean(), fake.powi_scalar(2).mean()],
-            Self::Hinge => [activation::relu(real.neg() + 1.0).mean(), activation::relu(fake + 1.0).mean()],
+            Self::Lsgan => [mean((real - 1.0).powi_scalar(2)), mean(fake.powi_scalar(2))],
+            Self::Hinge => [mean(activation::relu(real.neg() + 1.0)), mean(activation::relu(fake + 1.0))],
         }
     }
 }
 
 fn average(logits: Tensor<2>) -> Tensor<2> {
-    logits.mean().reshape([1, 1])
+    mean(logits).reshape([1, 1])
 }
 
 /// Binary cross entropy of logits against all ones or all zeros: `mean(max(x, 0) - x * t + ln(1 + exp(-|x|)))`.
 fn bce(logits: Tensor<2>, is_real: bool) -> Tensor<1> {
     let signed = if is_real { logits.neg() } else { logits };
     let tail = (signed.clone().abs().neg().exp() + 1.0).log();
-    (activation::relu(signed) + tail).mean()
+    mean(activation::relu(signed) + tail)
 }

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use esrgan_model::{
-    Arithmetic, Discriminator, FeatureNetwork, Features, Generator, Isa, ModelError, Parameters,
-    UnetDiscriminator, VggDiscriminator,
+    Arithmetic, ComputeDevice, Discriminator, FeatureNetwork, Features, Generator, Isa, ModelError,
+    Parameters, UnetDiscriminator, VggDiscriminator,
 };
 use esrgan_recipe::{
     AdversarialKind, Discriminator as DiscriminatorSettings, DiscriminatorKind, FeatureCriterion, Optimizer,
@@ -13,6 +13,7 @@ use esrgan_recipe::{
 use esrgan_weights::{Activation, Family, Limits, LoadOptions, ModelSpec, SpecParts, load, load_tensors};
 
 use crate::adam::{Adam, AdamSettings};
+use crate::device::{DeviceChoice, InsteadOfBf16};
 use crate::error::TrainError;
 use crate::losses::{AdversarialLoss, FeatureLoss, PerceptualLoss, PixelLoss};
 use crate::step::{GanLosses, Trained};
@@ -35,9 +36,13 @@ pub(crate) struct Gan {
 }
 
 impl Networks {
-    /// Those of a recipe, computed on an instruction set, the fastest one where it is `None`; files that it names are read.
-    pub(crate) fn of(recipe: &Recipe, isa: Option<Isa>) -> Result<Self, TrainError> {
-        let arithmetic = Arithmetic::serving(available(isa)?, precision(recipe.precision));
+    /// Those of a recipe, computed on a device, and on the processor with an instruction set, the fastest one where it is `None`;
+    /// files that the recipe names are read.
+    pub(crate) fn of(recipe: &Recipe, device: DeviceChoice, isa: Option<Isa>) -> Result<Self, TrainError> {
+        let arithmetic = match device.found()? {
+            ComputeDevice::Processor => Arithmetic::serving(available(isa)?, precision(recipe.precision)),
+            device => Arithmetic::serving_on(device, precision(recipe.precision)),
+        };
         let generator = Generator::new(spec(recipe)?)?.computed_with(arithmetic);
         let pixel = (pixel_loss(recipe.losses.pixel.kind), recipe.losses.pixel.weight as f32);
         let perceptual = recipe.losses.perceptual.as_ref();
@@ -56,9 +61,27 @@ impl Networks {
         Ok(Self { generator, pixel, gan, arithmetic })
     }
 
-    /// The set on which `f32` is computed where the recipe asks for bf16.
-    pub(crate) fn computes_f32_instead(&self, recipe: &Recipe) -> Option<Isa> {
-        (precision(recipe.precision) != self.arithmetic.precision).then_some(self.arithmetic.isa)
+    /// Why `f32` is computed where the recipe asks for bf16.
+    pub(crate) fn computes_f32_instead(&self, recipe: &Recipe) -> Option<InsteadOfBf16> {
+        let why = match self.arithmetic.device {
+            ComputeDevice::Processor => InsteadOfBf16::InstructionSet(self.arithmetic.isa),
+            _ => InsteadOfBf16::Gpu,
+        };
+        (precision(recipe.precision) != self.arithmetic.precision).then_some(why)
+    }
+
+    /// Where they compute.
+    pub(crate) fn device(&self) -> ComputeDevice {
+        self.arithmetic.device
+    }
+
+    /// The GPU's name, where one computes.
+    pub(crate) fn gpu(&self) -> Option<String> {
+        match self.arithmetic.device {
+            #[cfg(feature = "vulkan")]
+            ComputeDevice::Vulkan(device) => Some(format!("{} (vulkan:{})", device.name(), device.number())),
+            _ => None,
+        }
     }
 
     /// The generator before its first step: a model's weights, or drawn ones.

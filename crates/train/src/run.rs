@@ -15,10 +15,11 @@ use esrgan_model::Isa;
 use esrgan_recipe::Recipe;
 use esrgan_weights::{Model, SaveOptions};
 
+use crate::device::{DeviceChoice, InsteadOfBf16};
 use crate::error::TrainError;
+use crate::figures::Figures;
 use crate::networks::Networks;
 use crate::state::State;
-use crate::step::Figures;
 use crate::stepping::{Stepping, not_finite};
 use crate::validate::Validation;
 
@@ -46,7 +47,10 @@ pub struct TrainOptions {
     pub folder: PathBuf,
     /// Where it begins.
     pub resume: Resume,
-    /// The instruction set; none: the fastest one there is. bf16 is computed where a set has instructions for it, and by
+    /// Where it is computed. A run may go on on another device than it began on; only on the same one does it end with the same
+    /// bits.
+    pub device: DeviceChoice,
+    /// The processor's instruction set; none: the fastest one there is. bf16 is computed where a set has instructions for it, and by
     /// [`Isa::Portable`], which shows what they give.
     pub isa: Option<Isa>,
 }
@@ -54,10 +58,15 @@ pub struct TrainOptions {
 /// What a run says while it goes on.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
-    /// bf16 was asked for; `f32` is computed, which is faster on this set and more exact.
+    /// bf16 was asked for; `f32` is computed.
     ComputedInF32 {
-        /// The instruction set, which has no instructions for bf16.
-        isa: Isa,
+        /// Why.
+        why: InsteadOfBf16,
+    },
+    /// A GPU computes.
+    OnGpu {
+        /// Its name and its number.
+        name: &'a str,
     },
     /// It begins at this step of so many.
     Begun {
@@ -111,7 +120,8 @@ pub enum Ended {
 /// Trains by a recipe, until it is done or `stop` is set; `heard` is told what happens.
 ///
 /// The run's folder gets `model.safetensors` (the average of the last checkpoint, which `esrgan upscale` takes), `checkpoints/`, and the
-/// journal's files. A run that was killed and goes on ends with the same bits as one that was not.
+/// journal's files. A run that was killed and goes on ends with the same bits as one that was not, if
+/// the same device computes it.
 ///
 /// # Errors
 /// [`TrainError`]; checkpoints that were saved before stay.
@@ -146,10 +156,13 @@ impl<'r> Run<'r> {
         options: &TrainOptions,
         heard: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> Result<Self, TrainError> {
-        let TrainOptions { folder, resume, isa } = options;
-        let networks = Networks::of(recipe, *isa)?;
-        if let Some(isa) = networks.computes_f32_instead(recipe) {
-            heard(Event::ComputedInF32 { isa });
+        let TrainOptions { folder, resume, device, isa } = options;
+        let networks = Networks::of(recipe, *device, *isa)?;
+        if let Some(name) = networks.gpu() {
+            heard(Event::OnGpu { name: &name });
+        }
+        if let Some(why) = networks.computes_f32_instead(recipe) {
+            heard(Event::ComputedInF32 { why });
         }
         let checkpoints = Checkpoints::open(&folder.join("checkpoints"))?;
         let found = match resume {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use esrgan_checkpoint::{Checkpoint, Contents, Found};
-use esrgan_model::Parameters;
+use esrgan_model::{ComputeDevice, Parameters};
 use esrgan_recipe::{Optimizer, Recipe};
 use esrgan_weights::{Tensor, WeightMap};
 use rayon::prelude::*;
@@ -54,6 +54,18 @@ impl State {
         })
     }
 
+    /// Moves everything that steps change to where a device's layers read it.
+    pub(crate) fn move_to(&mut self, device: ComputeDevice) {
+        self.generator.move_to(device);
+        if let Some(average) = &mut self.average {
+            average.move_to(device);
+        }
+        if let Some((discriminator, statistics)) = &mut self.discriminator {
+            discriminator.move_to(device);
+            statistics.move_to(device);
+        }
+    }
+
     /// What a run gives: the average, or the weights themselves.
     pub(crate) fn result(&self) -> &Parameters {
         self.average.as_ref().unwrap_or(&self.generator.parameters)
@@ -63,6 +75,12 @@ impl State {
     pub(crate) fn follow(&mut self, decay: f64) {
         let Some(average) = &mut self.average else { return };
         let (kept, taken) = (decay as f32, (1.0 - decay) as f32);
+        if let (Some(resident), Some(weights)) = (average.resident(), self.generator.parameters.resident()) {
+            let values = resident.values().mul_scalar(kept) + weights.values().mul_scalar(taken);
+            let moved = resident.with_values(values);
+            average.put(moved);
+            return;
+        }
         let tensors: Vec<_> = average.values_mut().zip(self.generator.parameters.iter()).collect();
         tensors.into_par_iter().for_each(|(average, parameter)| {
             let values = average.iter_mut().zip(parameter.values.iter());
@@ -180,7 +198,7 @@ fn square(name: &str) -> String {
 /// What an optimiser remembers, as tensors. Its step is the checkpoint's.
 fn moments(trained: &Trained) -> Result<WeightMap, TrainError> {
     let mut weights = WeightMap::new();
-    for (parameter, (first, second)) in trained.parameters.iter().zip(trained.optimizer.moments()) {
+    for (parameter, (first, second)) in trained.parameters.iter().zip(trained.optimizer.moments().iter()) {
         for (name, values) in [(mean(&parameter.name), first), (square(&parameter.name), second)] {
             let tensor = Tensor::from_f32(parameter.shape.clone(), values)
                 .map_err(|source| TrainError::Model(source.into()))?;
@@ -204,10 +222,15 @@ mod tests {
         };
         let optimizer = Adam::new(AdamSettings::default(), &parameters(8.0));
         let generator = Trained { parameters: parameters(8.0), optimizer, clip_norm: None };
-        let mut state = State { step: 0, generator, average: Some(parameters(4.0)), discriminator: None };
-        state.follow(0.75);
-        state.follow(0.75);
-        assert_eq!(state.result().get("a").unwrap().values.to_vec(), [5.75, -5.75]);
-        assert_eq!(state.generator.parameters.get("a").unwrap().values.to_vec(), [8.0, -8.0]);
+        let state = State { step: 0, generator, average: Some(parameters(4.0)), discriminator: None };
+        for device in [ComputeDevice::Processor, ComputeDevice::Reference] {
+            let mut state = state.clone();
+            state.move_to(device);
+            state.follow(0.75);
+            state.follow(0.75);
+            let values = |parameters: &Parameters| parameters.on_host().get("a").unwrap().values.to_vec();
+            assert_eq!(values(state.result()), [5.75, -5.75]);
+            assert_eq!(values(&state.generator.parameters), [8.0, -8.0]);
+        }
     }
 }

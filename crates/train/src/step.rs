@@ -1,9 +1,12 @@
 //! One training step: of the generator alone, or of generator and discriminator in turn.
 
 use burn::tensor::{Tensor, TensorData};
-use esrgan_model::{Discriminator, Generator, Parameters, device};
+use esrgan_model::{
+    ComputeDevice, Discriminator, Generator, NetworkGradient, Parameters, Resident, mean, sum, to_host,
+};
 
 use crate::adam::Adam;
+use crate::figures::{Figure, Unread};
 use crate::losses::{AdversarialLoss, PerceptualLoss, PixelLoss};
 
 /// A batch: low- and high-resolution crops, `[sample][channel][row][column]`, RGB in 0..1.
@@ -24,23 +27,26 @@ pub struct Crops {
 }
 
 impl Crops {
-    fn lr(&self) -> Tensor<4> {
-        images(&self.lr, self.samples, self.lr_px)
+    fn lr(&self, device: ComputeDevice) -> Tensor<4> {
+        images(&self.lr, self.samples, self.lr_px, device)
     }
 
-    fn hr(&self) -> Tensor<4> {
-        images(&self.hr, self.samples, self.hr_px)
+    fn hr(&self, device: ComputeDevice) -> Tensor<4> {
+        images(&self.hr, self.samples, self.hr_px, device)
     }
 
     /// What results are compared with.
-    fn target(&self) -> Tensor<4> {
-        images(self.sharpened.as_ref().unwrap_or(&self.hr), self.samples, self.hr_px)
+    fn target(&self, device: ComputeDevice) -> Tensor<4> {
+        images(self.sharpened.as_ref().unwrap_or(&self.hr), self.samples, self.hr_px, device)
     }
 }
 
-fn images(values: &[f32], samples: usize, side: usize) -> Tensor<4> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [samples, 3, side, side]), &device())
+fn images(values: &[f32], samples: usize, side: usize, device: ComputeDevice) -> Tensor<4> {
+    Tensor::from_data(TensorData::new(values.to_vec(), [samples, 3, side, side]), &device.tensors())
 }
+
+/// What PyTorch's `clip_grad_norm_` adds to a norm.
+const CLIP_EPSILON: f64 = 1e-6;
 
 /// A network with what trains it.
 #[derive(Clone, Debug)]
@@ -54,19 +60,41 @@ pub struct Trained {
 }
 
 impl Trained {
-    /// Moves the parameters along gradients; returns their norm before it is cut.
+    /// Moves the parameters along their gradient; returns its norm before it is cut.
     ///
-    /// The norm is summed in f64, tensor after tensor.
-    pub fn update(&mut self, gradients: &mut [Vec<f32>], learning_rate: f64) -> f64 {
+    /// On the host the norm is summed in f64, tensor after tensor; on a device in `f32`.
+    pub fn update(&mut self, gradient: NetworkGradient, learning_rate: f64) -> Figure {
+        match (gradient, self.parameters.resident()) {
+            (NetworkGradient::Device(gradient), Some(_)) => self.update_resident(gradient, learning_rate),
+            (gradient, _) => Figure::Known(self.update_host(gradient.into_host(), learning_rate)),
+        }
+    }
+
+    fn update_host(&mut self, mut gradients: Vec<Vec<f32>>, learning_rate: f64) -> f64 {
         let squares = gradients.iter().flatten().map(|value| f64::from(*value).powi(2));
         let norm = squares.sum::<f64>().sqrt();
         if let Some(most) = self.clip_norm.filter(|most| norm > *most) {
-            // PyTorch's `clip_grad_norm_`, its constant included.
-            let factor = (most / (norm + 1e-6)) as f32;
+            let factor = (most / (norm + CLIP_EPSILON)) as f32;
             gradients.iter_mut().flatten().for_each(|value| *value *= factor);
         }
-        self.optimizer.update(&mut self.parameters, gradients, learning_rate);
+        self.optimizer.update(&mut self.parameters, &gradients, learning_rate);
         norm
+    }
+
+    fn update_resident(&mut self, gradient: Resident, learning_rate: f64) -> Figure {
+        let mut values = gradient.values();
+        let norm = sum(values.clone().powi_scalar(2)).sqrt();
+        if let Some(most) = self.clip_norm {
+            let factor = (norm.clone() + CLIP_EPSILON).recip().mul_scalar(most).clamp_max(1.0);
+            values = values * factor;
+        }
+        self.optimizer.update_resident(&mut self.parameters, values, learning_rate);
+        Figure::Tensor(Box::new(norm))
+    }
+
+    /// Moves everything to where a device's layers and the optimiser read it.
+    pub(crate) fn move_to(&mut self, device: ComputeDevice) {
+        self.parameters.move_to(device);
     }
 }
 
@@ -81,36 +109,40 @@ pub struct GanLosses {
     pub pixel: Option<(PixelLoss, f32)>,
 }
 
-/// Named figures of a step.
-pub type Figures = Vec<(&'static str, f64)>;
-
 /// A gradient with the figures on the way to it.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// One for each parameter, in the parameters' order.
-    pub gradients: Vec<Vec<f32>>,
+    /// The parameters'.
+    pub gradient: NetworkGradient,
     /// Losses, weighted as they are added.
-    pub figures: Figures,
+    pub figures: Unread,
 }
 
-fn figure(loss: &Tensor<1>) -> f64 {
-    loss.clone().into_data().iter::<f32>().next().map_or(f64::NAN, f64::from)
+/// The sum of each colour's values, divided by the pixels of all samples.
+fn colors(values: &[f32], samples: usize) -> [f64; 3] {
+    let mut sums = [0.0_f64; 3];
+    let pixels = values.len() / samples / 3;
+    for (plane, values) in values.chunks_exact(pixels).enumerate() {
+        sums[plane % 3] += values.iter().map(|value| f64::from(*value)).sum::<f64>();
+    }
+    sums.map(|sum| sum / (pixels * samples) as f64)
 }
 
 /// How far the mean colour of a batch is from that of its small crops, in the channel in which it is furthest: what bicubic
-/// enlargement would keep.
-fn color_difference(sr: &Tensor<4>, crops: &Crops) -> f64 {
-    let means = |values: &[f32]| {
-        let mut sums = [0.0_f64; 3];
-        let pixels = values.len() / crops.samples / 3;
-        for (plane, values) in values.chunks_exact(pixels).enumerate() {
-            sums[plane % 3] += values.iter().map(|value| f64::from(*value)).sum::<f64>();
-        }
-        sums.map(|sum| sum / (pixels * crops.samples) as f64)
-    };
-    let sr = sr.clone().into_data().iter::<f32>().collect::<Vec<f32>>();
-    let pairs = means(&sr).into_iter().zip(means(&crops.lr));
-    pairs.map(|(sr, lr)| (sr - lr).abs()).fold(0.0, f64::max)
+/// enlargement would keep. Sums are taken in f64 on the processor, in `f32` on a device.
+fn color_difference(sr: &Tensor<4>, crops: &Crops) -> Figure {
+    let sr = sr.clone().without_autodiff();
+    let of_lr = colors(&crops.lr, crops.samples);
+    if sr.device() == ComputeDevice::Processor.tensors() {
+        let pairs = colors(&to_host(sr), crops.samples).into_iter().zip(of_lr);
+        return Figure::Known(pairs.map(|(sr, lr)| (sr - lr).abs()).fold(0.0, f64::max));
+    }
+    let [samples, channels, height, width] = sr.dims();
+    let of_lr = of_lr.map(|mean| mean as f32);
+    let of_lr = Tensor::<1>::from_data(TensorData::new(of_lr.to_vec(), [channels]), &sr.device());
+    let sums = sr.reshape([samples, channels, height * width]).sum_dim(2).sum_dim(0).reshape([channels]);
+    let means = sums.div_scalar((samples * height * width) as f64);
+    Figure::Tensor(Box::new((means - of_lr).abs().max_dim(0)))
 }
 
 /// The gradient of the first stage's loss: that of pixels alone.
@@ -120,12 +152,13 @@ pub fn pixel_gradient(
     loss: (PixelLoss, f32),
     crops: &Crops,
 ) -> Found {
-    let leaves = parameters.tracked();
-    let sr = generator.forward(&leaves, crops.lr());
-    let loss = loss.0.of(sr, crops.target()).mul_scalar(loss.1);
-    let figures = vec![("loss_pixel", figure(&loss))];
-    let gradients = leaves.gradients(&loss.backward());
-    Found { gradients, figures }
+    let device = generator.device();
+    let leaves = parameters.tracked(device);
+    let sr = generator.forward(&leaves, crops.lr(device));
+    let loss = loss.0.of(sr, crops.target(device)).mul_scalar(loss.1);
+    let mut figures = Unread::default();
+    figures.add_tensor("loss_pixel", &loss);
+    Found { gradient: leaves.gradients(&loss.backward()), figures }
 }
 
 /// Both networks of the second stage.
@@ -148,29 +181,32 @@ impl Adversaries<'_> {
         losses: &GanLosses,
         crops: &Crops,
     ) -> (Found, Tensor<4>) {
-        let (leaves, judge) = (generator.tracked(), discriminator.frozen());
-        let sr = self.generator.forward(&leaves, crops.lr());
-        let mut figures = Figures::new();
+        let device = self.generator.device();
+        let (leaves, judge) = (generator.tracked(device), discriminator.frozen(device));
+        let sr = self.generator.forward(&leaves, crops.lr(device));
         let mut terms = Vec::new();
         if let Some((loss, weight)) = losses.pixel {
-            terms.push(("loss_pixel", loss.of(sr.clone(), crops.target()).mul_scalar(weight)));
+            terms.push(("loss_pixel", loss.of(sr.clone(), crops.target(device)).mul_scalar(weight)));
         }
         if let Some((loss, weight)) = &losses.perceptual {
             let network = loss.features.leaves();
-            terms
-                .push(("loss_perceptual", loss.of(&network, sr.clone(), crops.target()).mul_scalar(*weight)));
+            let term = loss.of(&network, sr.clone(), crops.target(device)).mul_scalar(*weight);
+            terms.push(("loss_perceptual", term));
         }
         let (loss, weight) = losses.adversarial;
-        let real =
-            loss.is_relative().then(|| self.discriminator.forward(&judge, running, crops.hr()).detach());
+        let real = loss
+            .is_relative()
+            .then(|| self.discriminator.forward(&judge, running, crops.hr(device)).detach());
         let fake = self.discriminator.forward(&judge, running, sr.clone());
         terms.push(("loss_adversarial", loss.of_generator(real, fake).mul_scalar(weight)));
-        figures.extend(terms.iter().map(|(name, term)| (*name, figure(term))));
-        figures.push(("color_difference", color_difference(&sr, crops)));
+        let mut figures = Unread::default();
+        terms.iter().for_each(|(name, term)| figures.add_tensor(name, term));
+        figures.add("color_difference", color_difference(&sr, crops));
         let total = terms.into_iter().map(|(_, term)| term).reduce(|sum, term| sum + term);
         let made = sr.detach();
-        let gradients = total.map(|total| leaves.gradients(&total.backward())).unwrap_or_default();
-        (Found { gradients, figures }, made)
+        let gradient = total.map(|total| leaves.gradients(&total.backward()));
+        let gradient = gradient.unwrap_or(NetworkGradient::Host(Vec::new()));
+        (Found { gradient, figures }, made)
     }
 
     /// The gradient of the discriminator's loss for what the generator made of the batch.
@@ -181,17 +217,24 @@ impl Adversaries<'_> {
         made: Tensor<4>,
         crops: &Crops,
     ) -> Found {
-        let leaves = discriminator.tracked();
-        let real = self.discriminator.forward(&leaves, running, crops.hr());
+        let device = self.discriminator.device();
+        let leaves = discriminator.tracked(device);
+        let real = self.discriminator.forward(&leaves, running, crops.hr(device));
         let fake = self.discriminator.forward(&leaves, running, made);
-        let mean = |logits: &Tensor<2>| figure(&logits.clone().mean());
-        let logits = [("logit_real", mean(&real)), ("logit_fake", mean(&fake))];
+        let [logit_real, logit_fake] = [&real, &fake].map(|logits| mean(logits.clone()));
         let [of_real, of_fake] = loss.of_discriminator(real, fake);
-        let mut figures = vec![("loss_d_real", figure(&of_real)), ("loss_d_fake", figure(&of_fake))];
-        let total = of_real + of_fake;
-        figures.push(("loss_d", figure(&total)));
-        figures.extend(logits);
-        Found { gradients: leaves.gradients(&total.backward()), figures }
+        let total = of_real.clone() + of_fake.clone();
+        let mut figures = Unread::default();
+        for (name, figure) in [
+            ("loss_d_real", &of_real),
+            ("loss_d_fake", &of_fake),
+            ("loss_d", &total),
+            ("logit_real", &logit_real),
+            ("logit_fake", &logit_fake),
+        ] {
+            figures.add_tensor(name, figure);
+        }
+        Found { gradient: leaves.gradients(&total.backward()), figures }
     }
 }
 
@@ -206,13 +249,35 @@ mod tests {
         parameters.push("a".to_owned(), vec![2], vec![0.0; 2]);
         parameters.push("b".to_owned(), vec![1], vec![0.0]);
         let optimizer = Adam::new(AdamSettings::default(), &parameters);
-        let mut trained = Trained { parameters, optimizer, clip_norm: Some(2.5) };
-        let mut gradients = vec![vec![3.0, 0.0], vec![-4.0]];
-        assert_eq!(trained.update(&mut gradients, 0.1), 5.0);
-        for (found, expected) in gradients.iter().flatten().zip([1.5, 0.0, -2.0]) {
-            assert!((found - expected).abs() < 1e-6, "{gradients:?}");
+        let trained = Trained { parameters, optimizer, clip_norm: Some(2.5) };
+        for device in [ComputeDevice::Processor, ComputeDevice::Reference] {
+            let mut trained = trained.clone();
+            trained.move_to(device);
+            // The first step of Adam is the learning rate, so that what was cut shows in its memory.
+            let norm = trained.update(gradient(&trained.parameters, &[3.0, 0.0], -4.0), 0.1);
+            assert_eq!(value(norm), 5.0);
+            for ((means, _), expected) in trained.optimizer.moments().iter().zip([[0.15, 0.0], [-0.2, 0.0]]) {
+                for (found, expected) in means.iter().zip(expected) {
+                    assert!((found - expected).abs() < 1e-7, "{device:?}: {means:?}");
+                }
+            }
+            let norm = trained.update(gradient(&trained.parameters, &[1.5, 0.0], -2.0), 0.1);
+            assert_eq!(value(norm), 2.5);
         }
-        let norm = trained.update(&mut gradients, 0.1);
-        assert!((norm - 2.5).abs() < 1e-6 && (gradients[0][0] - 1.5).abs() < 1e-6, "{norm}: {gradients:?}");
+    }
+
+    fn value(figure: Figure) -> f64 {
+        let mut figures = Unread::default();
+        figures.add("norm", figure);
+        figures.read()[0].1
+    }
+
+    /// A gradient where the parameters are.
+    fn gradient(parameters: &Parameters, first: &[f32], second: f32) -> NetworkGradient {
+        let host = vec![first.to_vec(), vec![second]];
+        match parameters.resident() {
+            None => NetworkGradient::Host(host),
+            Some(resident) => NetworkGradient::Device(resident.of_host_like(&host).expect("as many values")),
+        }
     }
 }

@@ -6,13 +6,14 @@
 use std::sync::Arc;
 
 use esrgan_dataset::{Batch, Batches, Dataset, DatasetOptions, LrSource};
-use esrgan_model::Parameters;
+use esrgan_model::{NetworkGradient, Parameters};
 use esrgan_recipe::Recipe;
 
 use crate::error::TrainError;
+use crate::figures::{Figure, Figures, Unread, read_means};
 use crate::networks::{Gan, Networks};
 use crate::state::State;
-use crate::step::{Adversaries, Crops, Figures, Found as Gradient, Trained, pixel_gradient};
+use crate::step::{Adversaries, Crops, Found as Gradient, Trained, pixel_gradient};
 
 /// A training between two steps.
 pub(crate) struct Stepping<'r> {
@@ -24,13 +25,19 @@ pub(crate) struct Stepping<'r> {
 }
 
 impl<'r> Stepping<'r> {
-    /// Opens the data, and starts the threads that prepare batches from the state's step on.
+    /// Opens the data, starts the threads that prepare batches from the state's step on, and moves the state to the device that
+    /// computes.
     ///
     /// # Errors
     /// [`TrainError::Dataset`].
-    pub(crate) fn begin(recipe: &'r Recipe, networks: Networks, state: State) -> Result<Self, TrainError> {
+    pub(crate) fn begin(
+        recipe: &'r Recipe,
+        networks: Networks,
+        mut state: State,
+    ) -> Result<Self, TrainError> {
         let dataset = Arc::new(Dataset::open(&dataset_options(recipe))?);
         let batches = dataset.batches(state.step * recipe.data.accumulation as u64)?;
+        state.move_to(networks.device());
         Ok(Self { recipe, networks, state, dataset, batches })
     }
 
@@ -57,7 +64,7 @@ impl<'r> Stepping<'r> {
             .discriminator
             .as_ref()
             .map_or(0.0, |optimizer| rate(optimizer.learning_rate));
-        let mut figures = match (&self.networks.gan, &mut self.state.discriminator) {
+        let figures = match (&self.networks.gan, &mut self.state.discriminator) {
             (Some(gan), Some((discriminator, running))) => {
                 let networks =
                     Adversaries { generator: &self.networks.generator, discriminator: &gan.discriminator };
@@ -70,17 +77,18 @@ impl<'r> Stepping<'r> {
                 let gradient = |crops: &Crops| {
                     pixel_gradient(&self.networks.generator, parameters, self.networks.pixel, crops)
                 };
-                let mut found = average(batches.iter().map(gradient));
-                let norm = self.state.generator.update(&mut found.gradients, generator_rate);
-                found.figures.push(("norm_g", norm));
-                found.figures
+                let (gradient, figures) = average(batches.iter().map(gradient));
+                let norm = self.state.generator.update(gradient, generator_rate);
+                vec![figures, alone("norm_g", norm)]
             }
         };
-        figures.push(("learning_rate", generator_rate));
         if let Some(average) = &self.recipe.average {
             self.state.follow(average.decay);
         }
         self.state.step += 1;
+        // The only place of a step that waits for a device.
+        let mut figures = read_means(figures);
+        figures.push(("learning_rate", generator_rate));
         Ok(figures)
     }
 }
@@ -97,45 +105,44 @@ fn gan_step(
     generator: &mut Trained,
     (discriminator, running): (&mut Trained, &mut Parameters),
     (batches, rates): (&[Crops], (f64, f64)),
-) -> Figures {
+) -> Vec<Vec<Unread>> {
     let mut made = Vec::with_capacity(batches.len());
-    let mut found = average(batches.iter().map(|crops| {
+    let (gradient, of_generator) = average(batches.iter().map(|crops| {
         let judge = (&discriminator.parameters, &mut *running);
         let (found, sr) = networks.generator_gradient(&generator.parameters, judge, &gan.losses, crops);
         made.push(sr);
         found
     }));
-    let norm = generator.update(&mut found.gradients, rates.0);
-    let mut figures = found.figures;
-    figures.push(("norm_g", norm));
+    let norm_g = generator.update(gradient, rates.0);
     let loss = gan.losses.adversarial.0;
-    let mut found = average(batches.iter().zip(made).map(|(crops, made)| {
+    let (gradient, of_discriminator) = average(batches.iter().zip(made).map(|(crops, made)| {
         networks.discriminator_gradient((&discriminator.parameters, &mut *running), loss, made, crops)
     }));
-    let norm = discriminator.update(&mut found.gradients, rates.1);
-    figures.extend(found.figures);
-    figures.push(("norm_d", norm));
-    figures
+    let norm_d = discriminator.update(gradient, rates.1);
+    vec![of_generator, alone("norm_g", norm_g), of_discriminator, alone("norm_d", norm_d)]
 }
 
-/// The mean of gradients and figures.
-fn average(found: impl Iterator<Item = Gradient>) -> Gradient {
-    let mut count = 0.0;
-    let sum = found.inspect(|_| count += 1.0).reduce(|mut sum, next| {
-        for (sum, next) in sum.gradients.iter_mut().zip(next.gradients) {
-            sum.iter_mut().zip(next).for_each(|(sum, next)| *sum += next);
-        }
-        for (sum, next) in sum.figures.iter_mut().zip(next.figures) {
-            sum.1 += next.1;
-        }
-        sum
-    });
-    let mut mean = sum.unwrap_or(Gradient { gradients: Vec::new(), figures: Figures::new() });
-    if count > 1.0 {
-        mean.gradients.iter_mut().flatten().for_each(|value| *value /= count as f32);
-        mean.figures.iter_mut().for_each(|(_, value)| *value /= count);
+/// A list of one figure.
+fn alone(name: &'static str, figure: Figure) -> Vec<Unread> {
+    let mut list = Unread::default();
+    list.add(name, figure);
+    vec![list]
+}
+
+/// The mean of gradients, and the figures of each.
+fn average(found: impl Iterator<Item = Gradient>) -> (NetworkGradient, Vec<Unread>) {
+    let mut figures = Vec::new();
+    let sum = found
+        .map(|found| {
+            figures.push(found.figures);
+            found.gradient
+        })
+        .reduce(NetworkGradient::plus);
+    let mut mean = sum.unwrap_or(NetworkGradient::Host(Vec::new()));
+    if figures.len() > 1 {
+        mean = mean.divided_by(figures.len() as f32);
     }
-    mean
+    (mean, figures)
 }
 
 fn crops(batch: Batch) -> Crops {

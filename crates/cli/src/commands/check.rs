@@ -10,7 +10,7 @@ use esrgan_train::{CheckEvent, Checked, Duplicate, Trial, check};
 use serde_json::{Value, json};
 
 use super::isa_from_environment;
-use super::train::{computed_in_f32, duration, recipe};
+use super::train::{duration, recipe};
 use crate::Outcome;
 use crate::flags::CheckFlags;
 use crate::talk::{self, Count};
@@ -22,7 +22,7 @@ const NAMED_DUPLICATES: usize = 20;
 pub(crate) fn run(flags: &CheckFlags) -> anyhow::Result<Outcome> {
     let recipe = recipe(&flags.recipe, &flags.settings)?;
     let bar = Count::new();
-    let checked = check(&recipe, isa_from_environment()?, &|event| match event {
+    let checked = check(&recipe, (flags.device, isa_from_environment()?), &|event| match event {
         CheckEvent::Pictures { done, total } => bar.set("pictures", done as u64, total as u64),
         CheckEvent::Files => bar.set("files to start from", 0, 1),
         CheckEvent::Step { number, of } => bar.set("steps", number - 1, of),
@@ -103,6 +103,7 @@ impl Report<'_> {
             "leaks": duplicates(self.leaks()),
             "generator_parameters": self.checked.generator_parameters,
             "discriminator_parameters": self.checked.discriminator_parameters,
+            "gpu": self.checked.gpu,
             "seconds_per_step": trial.map(|trial| trial.seconds_per_step),
             "estimated_seconds": trial.map(|trial| trial.estimated_seconds),
             "peak_memory_bytes": trial.and_then(|trial| trial.peak_memory_bytes),
@@ -148,8 +149,11 @@ impl Report<'_> {
                 line(text, name, format_args!("{parameters} parameters"))?;
             }
         }
-        match self.checked.computed_in_f32 {
-            Some(isa) => line(text, "note", computed_in_f32(isa)),
+        if let Some(name) = &self.checked.gpu {
+            line(text, "device", name)?;
+        }
+        match &self.checked.computed_in_f32 {
+            Some(why) => line(text, "note", why),
             None => Ok(()),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use esrgan_recipe::{Recipe, preset};
-use esrgan_train::{Ended, Event, Isa, Resume, TrainOptions, train};
+use esrgan_train::{Ended, Event, Resume, TrainOptions, train};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::isa_from_environment;
@@ -24,7 +24,8 @@ pub(crate) fn run(flags: &TrainFlags) -> anyhow::Result<Outcome> {
         Some("none") => Resume::Never,
         _ => Resume::At(flags.resume.clone()),
     };
-    let options = TrainOptions { folder: folder.clone(), resume, isa: isa_from_environment()? };
+    let (device, isa) = (flags.device, isa_from_environment()?);
+    let options = TrainOptions { folder: folder.clone(), resume, device, isa };
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
@@ -59,11 +60,6 @@ pub(super) fn recipe(path: &Path, settings: &[(String, String)]) -> anyhow::Resu
     Ok(recipe.checked()?)
 }
 
-/// Why `f32` is computed where bf16 is asked for.
-pub(super) fn computed_in_f32(isa: Isa) -> String {
-    format!("{isa} has no instructions for bf16: computed in f32, which is faster on it, and more exact")
-}
-
 fn default_folder(recipe: &Path) -> PathBuf {
     Path::new("runs").join(recipe.file_stem().unwrap_or(recipe.as_os_str()))
 }
@@ -96,7 +92,8 @@ impl Talk {
 
     fn hear(&mut self, event: &Event<'_>) {
         match event {
-            Event::ComputedInF32 { isa } => self.say(&format!("note: {}", computed_in_f32(*isa))),
+            Event::ComputedInF32 { why } => self.say(&format!("note: {why}")),
+            Event::OnGpu { name } => self.say(&format!("computed on {name}")),
             Event::Begun { step, steps, passed_over } => {
                 self.has_begun = true;
                 passed_over

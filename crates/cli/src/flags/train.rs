@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use esrgan_train::DeviceChoice;
 
 /// Flags of `train`.
 #[derive(Args, Debug)]
@@ -19,6 +20,9 @@ pub(crate) struct TrainFlags {
     /// `auto`: the newest valid checkpoint, if there is one; `none`: from the beginning; or the folder of a checkpoint
     #[arg(long, value_name = "auto|none|DIR", default_value = "auto")]
     pub(crate) resume: PathBuf,
+    /// `auto`: a GPU, if this build can use one and there is one, else the processor; `vulkan:N`: Vulkan device N
+    #[arg(long, value_name = "auto|cpu|vulkan[:N]", default_value = "auto")]
+    pub(crate) device: DeviceChoice,
 }
 
 pub(super) fn setting(text: &str) -> Result<(String, String), String> {
@@ -31,6 +35,15 @@ mod tests {
     use clap::Parser;
 
     use super::super::{Cli, Command};
+    use super::DeviceChoice;
+
+    #[test]
+    fn a_device_is_asked_for_by_its_number() {
+        let arguments = ["esrgan", "train", "a.toml", "--device", "vulkan:1"];
+        let Command::Train(flags) = Cli::try_parse_from(arguments).unwrap().command else { panic!("train") };
+        assert_eq!(flags.device, DeviceChoice::Vulkan(Some(1)));
+        assert!(Cli::try_parse_from(["esrgan", "train", "a.toml", "--device", "gpu"]).is_err());
+    }
 
     #[test]
     fn settings_are_pairs() {

@@ -9,11 +9,12 @@ use serde_json::Value;
 use crate::run::{Ended, Folder, command, ended, text};
 use crate::training::{gan_recipe, own_set5, psnr_recipe, truncate};
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "discriminator_parameters",
     "estimated_seconds",
     "expected_memory_bytes",
     "generator_parameters",
+    "gpu",
     "leaks",
     "machine_memory_bytes",
     "megapixels",

@@ -21,6 +21,8 @@ mod models;
 mod run;
 mod train;
 #[cfg(test)]
+mod train_device;
+#[cfg(test)]
 mod train_errors;
 #[cfg(test)]
 mod training;

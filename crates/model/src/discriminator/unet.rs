@@ -6,11 +6,12 @@
 use burn::tensor::Tensor;
 
 use crate::arithmetic::Arithmetic;
+use crate::device::ComputeDevice;
 use crate::error::ModelError;
 use crate::initial::{Initial, drawn};
 use crate::layers::Map;
 use crate::parameters::{Leaves, Parameters};
-use crate::spectral_norm::{moved_direction, normalised};
+use crate::spectral_norm::{Normed, moved_direction, normalised};
 
 const SLOPE: f32 = 0.2;
 /// A crop is halved three times.
@@ -56,6 +57,11 @@ impl UnetDiscriminator {
     #[must_use]
     pub fn computed_with(self, arithmetic: Arithmetic) -> Self {
         Self { arithmetic, ..self }
+    }
+
+    /// Where it is computed.
+    pub fn device(&self) -> ComputeDevice {
+        self.arithmetic.device
     }
 
     fn layers(&self) -> impl Iterator<Item = Layer> {
@@ -133,7 +139,7 @@ impl UnetDiscriminator {
             let (weights, biases) = leaves.convolution(name);
             map.conv3x3(weights, biases, 1, slope)
         };
-        let picture = Map::of_images(images).computed_with(self.arithmetic.of_pictures());
+        let picture = Map::of_images(images, self.arithmetic);
         let whole = biased(picture, "conv0", Some(SLOPE)).computed_with(self.arithmetic);
         let half = down(whole.clone(), 1);
         let quarter = down(half.clone(), 2);
@@ -147,6 +153,9 @@ impl UnetDiscriminator {
 
     /// The weights of all normed convolutions, divided by their spectral norm.
     fn normed_weights(&self, leaves: &Leaves<'_>, directions: &mut Parameters) -> Vec<Tensor<1>> {
+        if self.arithmetic.device != ComputeDevice::Processor {
+            return self.normed_on_device(leaves, directions);
+        }
         let mut values = directions.values_mut();
         let mut weights = Vec::new();
         for layer in self.layers().filter(Layer::is_normed) {
@@ -155,6 +164,21 @@ impl UnetDiscriminator {
             moved_direction(leaves.values(&name), left, right);
             weights.push(normalised(leaves.get(&name), left, right));
         }
+        weights
+    }
+
+    /// As [`UnetDiscriminator::normed_weights`], without a way to the host.
+    fn normed_on_device(&self, leaves: &Leaves<'_>, directions: &mut Parameters) -> Vec<Tensor<1>> {
+        let device = self.arithmetic.device;
+        let mut known = directions.tensors(device).into_iter();
+        let (mut weights, mut moved) = (Vec::new(), Vec::new());
+        for layer in self.layers().filter(Layer::is_normed) {
+            let (Some(left), Some(right)) = (known.next(), known.next()) else { break };
+            let normed = Normed::of(leaves.get(&format!("conv{}.weight_orig", layer.number)), left, right);
+            weights.push(normed.weights);
+            moved.extend([normed.left, normed.right]);
+        }
+        directions.put_tensors(moved, device);
         weights
     }
 }

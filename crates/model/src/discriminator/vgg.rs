@@ -6,9 +6,10 @@
 use burn::tensor::{Tensor, activation};
 
 use crate::arithmetic::Arithmetic;
+use crate::device::ComputeDevice;
 use crate::error::ModelError;
 use crate::initial::{Initial, drawn};
-use crate::layers::{Map, Seen};
+use crate::layers::{Map, Seen, Statistics};
 use crate::parameters::{Leaves, Parameters};
 
 const SLOPE: f32 = 0.2;
@@ -51,6 +52,11 @@ impl VggDiscriminator {
     #[must_use]
     pub fn computed_with(self, arithmetic: Arithmetic) -> Self {
         Self { arithmetic, ..self }
+    }
+
+    /// Where it is computed.
+    pub fn device(&self) -> ComputeDevice {
+        self.arithmetic.device
     }
 
     /// Stages of two convolutions each.
@@ -126,12 +132,12 @@ impl VggDiscriminator {
     pub fn forward(&self, leaves: &Leaves<'_>, running: &mut Parameters, images: Tensor<4>) -> Tensor<2> {
         let [samples, _, height, width] = images.dims();
         assert_eq!([height, width], [self.input_px; 2], "crops of the discriminator's size");
-        let mut map = Map::of_images(images).computed_with(self.arithmetic.of_pictures());
+        let mut map = Map::of_images(images, self.arithmetic);
         let mut seen = Vec::new();
         for stage in self.convolutions() {
             map = layer(leaves, map, &stage, &mut seen).computed_with(self.arithmetic);
         }
-        move_towards(running, &seen);
+        move_towards(running, &seen, self.arithmetic.device);
         let count = map.count() / samples;
         let flat = map.into_images().reshape([samples, count]);
         let hidden = activation::leaky_relu(linear(leaves, "linear1", flat, HIDDEN), f64::from(SLOPE));
@@ -167,13 +173,21 @@ fn linear(leaves: &Leaves<'_>, name: &str, input: Tensor<2>, outputs: usize) -> 
     input.matmul(weights.reshape([outputs, inputs]).transpose()) + biases.reshape([1, outputs])
 }
 
+/// What makes of a variance one that is divided by one less.
+fn unbiased(count: usize) -> f32 {
+    count as f32 / (count.max(2) - 1) as f32
+}
+
 /// Moves running means and variances towards those of a batch, as PyTorch does: the variance divided by one less.
-fn move_towards(running: &mut Parameters, seen: &[Seen]) {
+fn move_towards(running: &mut Parameters, seen: &[Seen], device: ComputeDevice) {
+    if !device.is_blocked() {
+        return move_on_device(running, seen, device);
+    }
     let mut values = running.values_mut();
     for statistics in seen {
         let (Some(means), Some(variances)) = (values.next(), values.next()) else { return };
-        let Some(batch) = statistics.take() else { continue };
-        let unbiased = batch.count as f32 / (batch.count.max(2) - 1) as f32;
+        let Some(Statistics::Host(batch)) = statistics.take() else { continue };
+        let unbiased = unbiased(batch.count);
         let follow = |running: &mut Vec<f32>, found: &[f32], factor: f32| {
             for (running, found) in running.iter_mut().zip(found) {
                 *running += MOMENTUM * (found * factor - *running);
@@ -182,6 +196,22 @@ fn move_towards(running: &mut Parameters, seen: &[Seen]) {
         follow(means, &batch.means, 1.0);
         follow(variances, &batch.variances, unbiased);
     }
+}
+
+/// As [`move_towards`], without a way to the host.
+fn move_on_device(running: &mut Parameters, seen: &[Seen], device: ComputeDevice) {
+    let batch = seen.iter().filter_map(|statistics| match statistics.take() {
+        Some(Statistics::Device(found)) => {
+            Some([found.means, found.variances.mul_scalar(unbiased(found.count))])
+        }
+        _ => None,
+    });
+    let moved = running.tensors(device).into_iter().zip(batch.flatten()).map(|(running, found)| {
+        let step = (found - running.clone()).mul_scalar(MOMENTUM);
+        running + step
+    });
+    let moved = moved.collect();
+    running.put_tensors(moved, device);
 }
 
 #[cfg(test)]

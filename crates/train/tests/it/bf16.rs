@@ -1,6 +1,6 @@
 //! Training in bf16 beside training in `f32`: same seed, same data.
 
-use esrgan_model::{Arithmetic, Isa, Precision};
+use esrgan_model::{Arithmetic, ComputeDevice, Isa, Precision};
 use esrgan_train::{Adam, AdamSettings, Crops, PixelLoss, Trained, pixel_gradient};
 
 use crate::small_generator;
@@ -39,16 +39,16 @@ fn crops(step: u64) -> Crops {
 
 /// The losses of all steps.
 fn losses(precision: Precision) -> Vec<f64> {
-    let generator = small_generator(1).computed_with(Arithmetic { isa: Isa::Portable, precision });
+    let arithmetic = Arithmetic { isa: Isa::Portable, precision, device: ComputeDevice::Processor };
+    let generator = small_generator(1).computed_with(arithmetic);
     let parameters = generator.initial(7);
     let optimizer = Adam::new(AdamSettings { betas: (0.9, 0.99), ..AdamSettings::default() }, &parameters);
     let mut trained = Trained { parameters, optimizer, clip_norm: None };
     (0..STEPS)
         .map(|step| {
-            let mut found =
-                pixel_gradient(&generator, &trained.parameters, (PixelLoss::L1, 1.0), &crops(step));
-            trained.update(&mut found.gradients, 1e-3);
-            found.figures[0].1
+            let found = pixel_gradient(&generator, &trained.parameters, (PixelLoss::L1, 1.0), &crops(step));
+            trained.update(found.gradient, 1e-3);
+            found.figures.read()[0].1
         })
         .collect()
 }

@@ -1,6 +1,7 @@
 //! Training against PyTorch, and bf16 against `f32`.
 
 mod bf16;
+mod devices;
 mod goldens;
 mod unet;
 

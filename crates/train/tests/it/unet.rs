@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::{Tensor, TensorData};
-use esrgan_model::{Discriminator, Parameters, UnetDiscriminator, device};
+use esrgan_model::{ComputeDevice, Discriminator, Parameters, UnetDiscriminator};
 use esrgan_testkit::{Array, read_npz};
 use esrgan_train::AdversarialLoss;
 
@@ -21,7 +21,10 @@ fn narrow(array: &Array) -> Vec<f32> {
 }
 
 fn images(array: &Array) -> Tensor<4> {
-    Tensor::from_data(TensorData::new(narrow(array), array.shape.clone()), &device())
+    Tensor::from_data(
+        TensorData::new(narrow(array), array.shape.clone()),
+        &ComputeDevice::Processor.tensors(),
+    )
 }
 
 /// The tensors of a list, as the golden has them before its first pass.
@@ -57,7 +60,7 @@ fn the_unet_and_its_gradients_are_those_of_pytorch() {
         parameters.iter().map(|parameter| (parameter.name.clone(), parameter.shape.clone())).collect()
     };
     let mut directions = before(&golden, shapes(&network.statistics(1)));
-    let leaves = parameters.tracked();
+    let leaves = parameters.tracked(ComputeDevice::Processor);
     let input = images(&golden["images"]).require_grad();
     let first = network.forward(&leaves, &mut directions, input.clone());
     assert_near("logits of the first pass", &values(first), &golden["logits0"]);
@@ -68,7 +71,7 @@ fn the_unet_and_its_gradients_are_those_of_pytorch() {
     }
     let factors = images(&golden["factors"]).reshape(logits.dims());
     let gradients = (logits * factors).sum().backward();
-    for (parameter, gradient) in parameters.iter().zip(leaves.gradients(&gradients)) {
+    for (parameter, gradient) in parameters.iter().zip(leaves.gradients(&gradients).into_host()) {
         assert_near(&parameter.name, &gradient, &golden[&format!("gradient.{}", parameter.name)]);
     }
     let of_images = input.grad(&gradients).unwrap().into_data().try_into_vec::<f32>().unwrap();
@@ -80,7 +83,11 @@ fn adversarial_losses_and_their_gradients_are_those_of_pytorch() {
     let golden = golden();
     let logits = |name: &str| {
         let array = &golden[name];
-        Tensor::<2>::from_data(TensorData::new(narrow(array), array.shape.clone()), &device()).require_grad()
+        Tensor::<2>::from_data(
+            TensorData::new(narrow(array), array.shape.clone()),
+            &ComputeDevice::Processor.tensors(),
+        )
+        .require_grad()
     };
     let value = |loss: &Tensor<1>| loss.clone().into_data().iter::<f32>().next().expect("a value");
     for (name, loss) in [
