@@ -19,7 +19,8 @@ mod shared;
 pub(crate) mod tests;
 
 pub use columns::{MapBuffer, write_columns};
-pub(crate) use launch::{Around, Convolution, Map, MatrixUnits, Planes, Storage};
+pub use launch::Storage;
+pub(crate) use launch::{Around, Convolution, Map, MatrixUnits, Planes};
 pub(crate) use pack::PackedConvolution;
 
 /// Channels of a map are filled up to a multiple of this.

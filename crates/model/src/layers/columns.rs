@@ -23,6 +23,10 @@ pub(super) enum Taps {
 
 /// What each pixel of a map of `[sample][row][column][channel]` sees: `[pixel][tap * channels + channel]`; zeros beyond the edge.
 pub(super) fn columns(map: Tensor<4>, taps: Taps) -> Tensor<2> {
+    #[cfg(feature = "vulkan")]
+    if let Some(columns) = on_gpu(&map, taps) {
+        return columns;
+    }
     let [samples, height, width, channels] = map.dims();
     let options = (&map.device(), map.dtype());
     let padded = Tensor::<4>::zeros([samples, height + 2, width + 2, channels], options);
@@ -34,6 +38,30 @@ pub(super) fn columns(map: Tensor<4>, taps: Taps) -> Tensor<2> {
         padded.clone().slice([0..samples, y..y + height, x..x + width, 0..channels])
     };
     Tensor::cat((0..TAPS).map(tap).collect(), 3).reshape([samples * height * width, TAPS * channels])
+}
+
+/// The same in one launch, where the map lies on a GPU.
+#[cfg(feature = "vulkan")]
+fn on_gpu(map: &Tensor<4>, taps: Taps) -> Option<Tensor<2>> {
+    use burn::backend::Wgpu;
+    use burn::tensor::{DType, Shape};
+    use burn_cubecl::kernel::into_contiguous;
+    use burn_cubecl::ops::numeric::empty_device_dtype;
+    use esrgan_gpu::{MapBuffer, Storage, write_columns};
+
+    let shape = map.dims();
+    let storage = match map.dtype() {
+        DType::F32 => Storage::F32,
+        DType::F16 => Storage::F16,
+        DType::BF16 => Storage::Bf16,
+        _ => return None,
+    };
+    let map = into_contiguous(map.clone().try_into_primitive::<Wgpu>().ok()?);
+    let rows = Shape::from([shape[0] * shape[1] * shape[2], TAPS * shape[3]]);
+    let columns = empty_device_dtype(map.client.clone(), map.device.clone(), rows, map.dtype);
+    let buffer = MapBuffer { handle: map.handle.clone(), storage, shape };
+    write_columns(&map.client, &buffer, taps == Taps::Turned, (&columns.handle, storage));
+    Some(Tensor::from_primitive::<Wgpu>(columns))
 }
 
 /// Filters `[output][input][tap]` as the columns of a map are multiplied with.
