@@ -57,10 +57,23 @@ impl Metadata {
     }
 }
 
+/// The features that users may ask for, with all that they bring.
+const EVERY_FEATURE: &str = "esrgan/vulkan";
+
 /// Names and versions of what `cargo tree` shows.
 fn built_packages() -> anyhow::Result<HashSet<(String, String)>> {
-    let arguments =
-        ["tree", "--workspace", "--target", "all", "--edges", "normal,build,dev", "--prefix", "none"];
+    let arguments = [
+        "tree",
+        "--workspace",
+        "--features",
+        EVERY_FEATURE,
+        "--target",
+        "all",
+        "--edges",
+        "normal,build,dev",
+        "--prefix",
+        "none",
+    ];
     let output = Command::new("cargo").args(arguments).output().context("cannot start `cargo tree`")?;
     ensure!(output.status.success(), "`cargo tree`: {}", String::from_utf8_lossy(&output.stderr));
     // `name v1.2.3 (more)`.

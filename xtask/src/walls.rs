@@ -25,9 +25,10 @@ const ROOMS: &[Room] = &[
         links: &["esrgan-core", "esrgan-kernels", "esrgan-weights"],
         tests: &[],
     },
+    Room { package: "esrgan-gpu", links: &["esrgan-core", "esrgan-engine", "esrgan-weights"], tests: &[] },
     Room {
         package: "esrgan-upscale",
-        links: &["esrgan-core", "esrgan-image", "esrgan-weights", "esrgan-engine"],
+        links: &["esrgan-core", "esrgan-image", "esrgan-weights", "esrgan-engine", "esrgan-gpu"],
         tests: &[],
     },
     Room {
@@ -45,7 +46,7 @@ const ROOMS: &[Room] = &[
     Room { package: "esrgan-gradients", links: &["esrgan-kernels"], tests: &[] },
     Room {
         package: "esrgan-model",
-        links: &["esrgan-core", "esrgan-gradients", "esrgan-random", "esrgan-weights"],
+        links: &["esrgan-core", "esrgan-gpu", "esrgan-gradients", "esrgan-random", "esrgan-weights"],
         tests: &[],
     },
     Room { package: "esrgan-dataset", links: &["esrgan-core", "esrgan-image", "esrgan-degrade"], tests: &[] },
@@ -93,6 +94,8 @@ struct Wall {
 
 const WALLS: &[Wall] = &[
     Wall { outside: "burn*", rooms: &["esrgan-model", "esrgan-train", "esrgan-metrics"] },
+    Wall { outside: "cubecl*", rooms: &["esrgan-gpu", "esrgan-model"] },
+    Wall { outside: "wgpu*", rooms: &["esrgan-gpu", "esrgan-model"] },
     Wall { outside: "clap*", rooms: &["esrgan"] },
     Wall { outside: "tokio", rooms: &["esrgan-serve"] },
     Wall { outside: "axum", rooms: &["esrgan-serve"] },
@@ -184,6 +187,18 @@ mod tests {
             ("esrgan-upscale", "image", Some("dev"), false, false),
             ("esrgan-image", "image-webp", None, false, true),
             ("esrgan-engine", "burn-ndarray", None, false, false),
+            ("esrgan-upscale", "esrgan-gpu", None, true, true),
+            ("esrgan-model", "esrgan-gpu", None, true, true),
+            ("esrgan-gpu", "esrgan-engine", None, true, true),
+            ("esrgan-gpu", "esrgan-kernels", None, true, false),
+            ("esrgan-engine", "esrgan-gpu", None, true, false),
+            ("esrgan", "esrgan-gpu", None, true, false),
+            ("esrgan-gpu", "cubecl", None, false, true),
+            ("esrgan-model", "cubecl-wgpu", None, false, true),
+            ("esrgan-upscale", "cubecl", None, false, false),
+            ("esrgan-train", "wgpu", None, false, false),
+            ("esrgan-gpu", "wgpu-hal", None, false, true),
+            ("esrgan-gpu", "burn", None, false, false),
             ("esrgan-weights", "anyhow", None, false, false),
             ("esrgan-weights", "crc32fast", None, false, true),
             ("esrgan-unheard-of", "crc32fast", None, false, false),

@@ -41,6 +41,7 @@ pub fn main() -> ExitCode {
         Command::Interpolate(flags) => commands::models::interpolate(&flags),
         Command::Models(flags) => commands::models::list(&flags),
         Command::Bench(flags) => commands::bench::run(&flags),
+        Command::Devices(flags) => commands::devices::run(&flags),
         Command::DocsMarkdown => commands::docs::run(),
     };
     match outcome {

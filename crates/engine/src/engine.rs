@@ -1,5 +1,6 @@
 //! The threads, and the runs that they do.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -7,13 +8,13 @@ use esrgan_core::Plane;
 use esrgan_kernels::{Isa, multiply_add_in_registers, multiply_add_in_registers_bf16};
 
 use crate::error::EngineError;
+use crate::exact::exact;
 use crate::execute::{Job, Progress, RowSink, check_planes, execute};
 use crate::network::{Network, Precision};
 use crate::packing::Weights;
 use crate::picture::{PictureRows, ResultRows};
 use crate::plan::{Method, Plan};
 use crate::schedule::Schedule;
-use crate::tiles::TiledRun;
 
 /// A pool of threads and an instruction set: made once, used for many pictures.
 #[derive(Debug)]
@@ -138,8 +139,15 @@ impl Engine {
                 };
                 self.run_exact((network, weights), schedule, planes, sink, progress)
             }
-            Method::Tiled(tiling) => {
-                TiledRun { engine: self, network, tiling, planes, edge: plan.edge, progress }.run(sink)
+            Method::Tiled(tiling, means) => {
+                // By the size of the tile: tiles have few sizes, and finding the more frugal way takes a walk over all rows.
+                let mut schedules = HashMap::new();
+                let mut enlarge = |tile: &[Plane], sink: &mut dyn RowSink, progress: Progress<'_>| {
+                    let size = (tile[0].width(), tile[0].height());
+                    let schedule = schedules.entry(size).or_insert_with(|| exact(network, size, means).0);
+                    self.run_exact((network, self.kept_weights(network)), schedule, tile, sink, progress)
+                };
+                tiling.run(planes, &mut enlarge, sink, progress)
             }
         }
     }

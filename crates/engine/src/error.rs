@@ -73,14 +73,16 @@ pub enum EngineError {
         precision: &'static str,
     },
     /// Another engine than the processor has no room for the run.
-    #[error("{device}: a {lr_width}x{lr_height} picture needs {} of its memory, but it has {}", format_bytes(*needed_bytes), format_bytes(*usable_bytes))]
+    #[error(
+        "{device}: {} needs {} of its memory, but {} may be used; allow tiles by `--tile auto`, or take the processor by \
+         `--device cpu`",
+        part(*lr_size), format_bytes(*needed_bytes), format_bytes(*usable_bytes)
+    )]
     DeviceMemory {
         /// The device, as the user knows it.
         device: String,
-        /// The picture's or the tile's width.
-        lr_width: usize,
-        /// The picture's or the tile's height.
-        lr_height: usize,
+        /// Width and height of the picture or of the tile; none where already the model does not fit.
+        lr_size: Option<(usize, usize)>,
         /// What the run takes in all.
         needed_bytes: u64,
         /// What it may take.
@@ -117,6 +119,14 @@ pub enum EngineError {
     /// The caller asked to stop.
     #[error("stopped on request")]
     Cancelled,
+}
+
+/// What a device had no room for.
+fn part(lr_size: Option<(usize, usize)>) -> String {
+    match lr_size {
+        Some((width, height)) => format!("a {width}x{height} picture"),
+        None => "the model".to_owned(),
+    }
 }
 
 impl Classify for EngineError {

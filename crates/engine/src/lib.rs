@@ -1,7 +1,7 @@
 //! CPU inference: what a run will take (plan), how rows flow through the network (schedule), and the threads that
 //! compute them.
 //!
-//! What lives here: networks from checked models, exact runs in bounded memory, tiles as the fallback. What does not:
+//! What lives here: networks from checked models, exact runs in bounded memory, tiles as the fallback, for other engines too. What does not:
 //! files, pictures' encodings, flags; instructions (those are in `esrgan-kernels`). `docs/architecture.md` draws the flow.
 
 mod convolve;
@@ -28,4 +28,4 @@ pub use esrgan_kernels::{Isa, UnknownIsaError};
 pub use execute::{Progress, RowSink};
 pub use network::{Network, Precision};
 pub use plan::{Plan, RunOptions, TilePolicy};
-pub use tiles::LARGEST_TILE_DEVIATION_LEVELS;
+pub use tiles::{EnlargeTile, LARGEST_TILE_DEVIATION_LEVELS, Tiling, smaller_tile, tile_sides};

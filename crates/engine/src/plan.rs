@@ -9,12 +9,8 @@ use crate::error::EngineError;
 use crate::exact::{Means, exact};
 use crate::network::Network;
 use crate::schedule::{Group, Schedule};
-use crate::tiles::Tiling;
+use crate::tiles::{Tiling, tile_sides};
 
-/// The smallest tile that is tried before a picture is refused for lack of memory.
-pub(crate) const MIN_TILE_LR_PX: usize = 32;
-/// The largest tile that is tried: beyond it the seams are so few that smaller memory is worth more.
-const MAX_TILE_LR_PX: usize = 1024;
 /// Trunk pixels from which on packing the weights takes less than a hundredth of a run in f32.
 const LARGE_TRUNK_PIXELS: usize = 512 * 512;
 
@@ -67,8 +63,8 @@ impl Default for RunOptions {
 pub(crate) enum Method {
     /// As a whole.
     Exact(Schedule),
-    /// In tiles.
-    Tiled(Tiling),
+    /// In tiles, each as a whole by these means.
+    Tiled(Tiling, Means),
 }
 
 /// What a run will do and take.
@@ -128,8 +124,11 @@ impl Plan {
         };
         let all_weights = means(network.weights_bytes(None));
         let tiled = |tile: usize| {
-            let (tiling, bytes) = Tiling::new(network, (lr_width, lr_height), tile, (options, all_weights))?;
-            Ok::<_, EngineError>(make(Method::Tiled(tiling), bytes, options.keep_weights))
+            let (size, sides) = ((lr_width, lr_height), (tile, options.tile_halo_lr_px));
+            let tiling = Tiling::new(network.spec(), size, sides, options.edge)?;
+            let means = Means { edge: tiling.tile_edge(), ..all_weights };
+            let bytes = tiling.bytes() + exact(network, tiling.largest_tile(), &means).1;
+            Ok::<_, EngineError>(make(Method::Tiled(tiling, means), bytes, options.keep_weights))
         };
         if let TilePolicy::LrPx(tile) = options.tile {
             let plan = tiled(tile)?;
@@ -150,8 +149,7 @@ impl Plan {
         if options.tile == TilePolicy::Off {
             return Err(frugal.no_memory(options));
         }
-        let mut tile = MAX_TILE_LR_PX.min(lr_width.max(lr_height)).max(MIN_TILE_LR_PX);
-        loop {
+        for tile in tile_sides((lr_width, lr_height)) {
             let plan = tiled(tile)?;
             if fits(&plan) {
                 return Ok(plan);
@@ -159,11 +157,8 @@ impl Plan {
             if plan.peak_bytes() < frugal.peak_bytes() {
                 frugal = plan;
             }
-            if tile == MIN_TILE_LR_PX {
-                return Err(frugal.no_memory(options));
-            }
-            tile = (tile * 3 / 4).max(MIN_TILE_LR_PX);
         }
+        Err(frugal.no_memory(options))
     }
 
     fn no_memory(&self, options: &RunOptions) -> EngineError {
@@ -238,7 +233,7 @@ impl Plan {
     pub fn tile_lr_px(&self) -> Option<(usize, usize)> {
         match &self.method {
             Method::Exact(_) => None,
-            Method::Tiled(tiling) => Some((tiling.tile_lr_px, tiling.halo_lr_px)),
+            Method::Tiled(tiling, _) => Some((tiling.tile_lr_px(), tiling.halo_lr_px())),
         }
     }
 
@@ -247,7 +242,7 @@ impl Plan {
         match &self.method {
             Method::Exact(schedule) if schedule.groups.len() > 1 => "whole",
             Method::Exact(_) => "streamed",
-            Method::Tiled(_) => "tiled",
+            Method::Tiled(..) => "tiled",
         }
     }
 }
@@ -257,13 +252,7 @@ impl fmt::Display for Plan {
         write!(f, "{}x{} -> {}x{}, ", self.lr_width, self.lr_height, self.hr_width(), self.hr_height())?;
         match &self.method {
             Method::Exact(_) => write!(f, "exact")?,
-            Method::Tiled(tiling) => write!(
-                f,
-                "{} tiles of {} px with a halo of {} px",
-                tiling.count(),
-                tiling.tile_lr_px,
-                tiling.halo_lr_px
-            )?,
+            Method::Tiled(tiling, _) => write!(f, "{tiling}")?,
         }
         write!(f, ", {} for weights and features", format_bytes(self.peak_bytes()))
     }

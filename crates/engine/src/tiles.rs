@@ -3,21 +3,23 @@
 //! A network's output depends on its input far beyond any practical halo (about 349 pixels for 23 RRDBs), so tiles deviate
 //! from the exact picture. The picture is cut into cells; each is computed with a halo around it, and neighbours are
 //! blended across their border, so that what deviation there is does not show as an edge.
+//!
+//! Who enlarges a tile is the caller's matter: this room's engine, or another one over the same tiles.
 
-use std::collections::HashMap;
+use std::fmt;
 use std::ops::{ControlFlow, Range};
 
 use esrgan_core::Plane;
+use esrgan_weights::ModelSpec;
 
 use crate::edge::Edge;
-use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::exact::{Means, exact};
-use crate::execute::Progress;
-use crate::execute::RowSink;
-use crate::network::Network;
-use crate::plan::{MIN_TILE_LR_PX, RunOptions};
-use crate::schedule::Schedule;
+use crate::execute::{Progress, RowSink, check_planes};
+
+/// The smallest tile that is tried before a picture is refused for lack of memory.
+const MIN_TILE_LR_PX: usize = 32;
+/// The largest tile that is tried: beyond it the seams are so few that smaller memory is worth more.
+const MAX_TILE_LR_PX: usize = 1024;
 
 /// Input pixels around a tile that are computed and thrown away, less the blended ones.
 pub(crate) const DEFAULT_HALO_LR_PX: usize = 32;
@@ -27,54 +29,126 @@ pub const LARGEST_TILE_DEVIATION_LEVELS: usize = 56;
 /// Input pixels on either side of a border between cells in which the two tiles are blended; at most half the halo.
 const BLEND_LR_PX: usize = 8;
 
+/// Enlarges one tile, a small picture whose edges are [`Tiling::tile_edge`]'s, and hands its rows over from the top.
+pub type EnlargeTile<'a> =
+    &'a mut dyn FnMut(&[Plane], &mut dyn RowSink, Progress<'_>) -> Result<(), EngineError>;
+
+/// Sides of tiles that are worth trying for a picture where its whole does not fit, the largest first.
+pub fn tile_sides((width, height): (usize, usize)) -> impl Iterator<Item = usize> {
+    let first = MAX_TILE_LR_PX.min(width.max(height)).max(MIN_TILE_LR_PX);
+    std::iter::successors(Some(first), |&side| smaller_tile(side))
+}
+
+/// The next smaller side that is worth trying, if there is one.
+pub fn smaller_tile(side: usize) -> Option<usize> {
+    (side > MIN_TILE_LR_PX).then(|| (side * 3 / 4).max(MIN_TILE_LR_PX))
+}
+
 /// A picture cut into cells.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Tiling {
-    pub(crate) tile_lr_px: usize,
-    pub(crate) halo_lr_px: usize,
+pub struct Tiling {
+    tile_lr_px: usize,
+    halo_lr_px: usize,
     blend_lr_px: usize,
     columns: Vec<Range<usize>>,
     rows: Vec<Range<usize>>,
-    /// For a single tile.
-    means: Means,
+    lr_size: (usize, usize),
+    edge: Edge,
+    scale: usize,
+    /// Of the model, in and out.
+    channels: (usize, usize),
 }
 
 impl Tiling {
-    /// Cuts a picture into cells of at most `tile` pixels, and tells the memory of working them off.
-    pub(crate) fn new(
-        network: &Network,
+    /// Cuts a picture for a model into cells of at most `tile_lr_px` pixels, each to be computed with `halo_lr_px` around it.
+    ///
+    /// # Errors
+    /// [`EngineError::TileSize`] for tiles too small to work with.
+    pub fn new(
+        spec: &ModelSpec,
         (width, height): (usize, usize),
-        tile: usize,
-        (options, means): (&RunOptions, Means),
-    ) -> Result<(Self, u64), EngineError> {
-        if tile < MIN_TILE_LR_PX {
-            return Err(EngineError::TileSize { least: MIN_TILE_LR_PX, found: tile });
+        (tile_lr_px, halo_lr_px): (usize, usize),
+        edge: Edge,
+    ) -> Result<Self, EngineError> {
+        if tile_lr_px < MIN_TILE_LR_PX {
+            return Err(EngineError::TileSize { least: MIN_TILE_LR_PX, found: tile_lr_px });
         }
-        let halo = options.tile_halo_lr_px;
         // Cells start on whole grid pixels, so that a tile unshuffles as the whole picture would.
-        let unit = network.spec().unshuffle();
-        let tiling = Self {
-            tile_lr_px: tile,
-            halo_lr_px: halo.next_multiple_of(unit),
-            blend_lr_px: BLEND_LR_PX.min(halo / 2),
-            columns: cells(width, tile, unit),
-            rows: cells(height, tile, unit),
-            means: Means { edge: tile_edge(options.edge), ..means },
-        };
-        let bytes = tiling.bytes(network, (width, height), options.edge);
-        Ok((tiling, bytes))
+        let unit = spec.unshuffle();
+        Ok(Self {
+            tile_lr_px,
+            halo_lr_px: halo_lr_px.next_multiple_of(unit),
+            blend_lr_px: BLEND_LR_PX.min(halo_lr_px / 2),
+            columns: cells(width, tile_lr_px, unit),
+            rows: cells(height, tile_lr_px, unit),
+            lr_size: (width, height),
+            edge,
+            scale: spec.scale(),
+            channels: (spec.in_channels(), spec.out_channels()),
+        })
     }
 
     /// How many tiles there are.
-    pub(crate) fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.columns.len() * self.rows.len()
     }
 
+    /// The cells' side in input pixels: no cell is larger.
+    pub fn tile_lr_px(&self) -> usize {
+        self.tile_lr_px
+    }
+
+    /// Input pixels around a cell that are computed and thrown away, less the blended ones.
+    pub fn halo_lr_px(&self) -> usize {
+        self.halo_lr_px
+    }
+
+    /// What a single tile sees beyond its edge: wrapping is done by the cut.
+    pub fn tile_edge(&self) -> Edge {
+        if self.edge == Edge::Wrap { Edge::Replicate } else { self.edge }
+    }
+
+    /// Width and height of the largest tile, halo included.
+    pub fn largest_tile(&self) -> (usize, usize) {
+        let longest = |cells: &[Range<usize>], length: usize| {
+            cells.iter().map(|cell| self.with_halo(cell, length).len()).max().unwrap_or(0)
+        };
+        (longest(&self.columns, self.lr_size.0), longest(&self.rows, self.lr_size.1))
+    }
+
+    /// Memory of the largest tile's copy of the picture, and of the rows that wait to be blended.
+    pub fn bytes(&self) -> u64 {
+        let (tile_width, tile_height) = self.largest_tile();
+        let band = self.rows.iter().map(Range::len).max().unwrap_or(0) + 4 * self.blend_lr_px;
+        let waiting = self.lr_size.0 * self.scale * band * self.scale * self.channels.1;
+        let copy = tile_width * tile_height * self.channels.0;
+        ((waiting + copy) * size_of::<f32>()) as u64
+    }
+
+    /// Enlarges a picture tile by tile, a row of tiles at a time.
+    ///
+    /// # Shapes
+    /// As [`Engine::run`](crate::Engine::run), over the picture and over each tile.
+    ///
+    /// # Errors
+    /// Of `enlarge`, with places given in the whole picture; [`EngineError::Channels`], [`EngineError::Size`] where the picture is
+    /// another than was cut.
+    pub fn run(
+        &self,
+        planes: &[Plane],
+        enlarge: EnlargeTile<'_>,
+        sink: &mut dyn RowSink,
+        progress: Progress<'_>,
+    ) -> Result<(), EngineError> {
+        check_planes(planes, self.channels.0, self.lr_size)?;
+        TiledRun { tiling: self, planes, progress }.run(enlarge, sink)
+    }
+
     /// A cell with its halo, as far as the picture reaches.
-    fn with_halo(&self, cell: &Range<usize>, length: usize, edge: Edge) -> Range<isize> {
+    fn with_halo(&self, cell: &Range<usize>, length: usize) -> Range<isize> {
         let (start, end) =
             (cell.start as isize - self.halo_lr_px as isize, (cell.end + self.halo_lr_px) as isize);
-        if edge == Edge::Wrap { start..end } else { start.max(0)..end.min(length as isize) }
+        if self.edge == Edge::Wrap { start..end } else { start.max(0)..end.min(length as isize) }
     }
 
     /// A cell with the blended borders, where it has neighbours.
@@ -84,25 +158,13 @@ impl Tiling {
         let end = if index + 1 < cells.len() { cell.end + self.blend_lr_px } else { cell.end };
         start..end
     }
-
-    /// Memory of the largest tile's feature maps, its copy of the picture, and the rows that wait to be blended.
-    fn bytes(&self, network: &Network, (width, height): (usize, usize), edge: Edge) -> u64 {
-        let longest = |cells: &[Range<usize>], length: usize| {
-            cells.iter().map(|cell| self.with_halo(cell, length, edge).len()).max().unwrap_or(0)
-        };
-        let (tile_width, tile_height) = (longest(&self.columns, width), longest(&self.rows, height));
-        let (_, features) = exact(network, (tile_width, tile_height), &self.means);
-        let scale = network.spec().scale();
-        let band = self.rows.iter().map(Range::len).max().unwrap_or(0) + 4 * self.blend_lr_px;
-        let waiting = width * scale * band * scale * network.spec().out_channels();
-        let copy = tile_width * tile_height * network.spec().in_channels();
-        features + ((waiting + copy) * size_of::<f32>()) as u64
-    }
 }
 
-/// The edge mode of a single tile: wrapping is done by the cut.
-fn tile_edge(edge: Edge) -> Edge {
-    if edge == Edge::Wrap { Edge::Replicate } else { edge }
+impl fmt::Display for Tiling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tile_lr_px, halo_lr_px, .. } = self;
+        write!(f, "{} tiles of {tile_lr_px} px with a halo of {halo_lr_px} px", self.count())
+    }
 }
 
 /// Cuts a length into cells of nearly equal size, at most `most` each and on multiples of `unit`.
@@ -112,17 +174,11 @@ fn cells(length: usize, most: usize, unit: usize) -> Vec<Range<usize>> {
     (0..length).step_by(size).map(|start| start..length.min(start + size)).collect()
 }
 
-/// Schedules by the size of the tile: tiles have few sizes, and finding the more frugal way takes a walk over all rows.
-type Schedules = HashMap<(usize, usize), Schedule>;
-
 /// One run in tiles.
-pub(crate) struct TiledRun<'a> {
-    pub(crate) engine: &'a Engine,
-    pub(crate) network: &'a Network,
-    pub(crate) tiling: &'a Tiling,
-    pub(crate) planes: &'a [Plane],
-    pub(crate) edge: Edge,
-    pub(crate) progress: Progress<'a>,
+struct TiledRun<'a> {
+    tiling: &'a Tiling,
+    planes: &'a [Plane],
+    progress: Progress<'a>,
 }
 
 /// Rows of the output, all channels: `[channel][row][x]`, from output row `first` on.
@@ -153,14 +209,10 @@ impl Band {
 
 impl TiledRun<'_> {
     /// Runs all tiles, a row of tiles at a time.
-    ///
-    /// # Errors
-    /// As for an exact run, with places given in the whole picture.
-    pub(crate) fn run(&self, sink: &mut dyn RowSink) -> Result<(), EngineError> {
+    fn run(&self, enlarge: EnlargeTile<'_>, sink: &mut dyn RowSink) -> Result<(), EngineError> {
         let mut above: Option<Band> = None;
-        let mut schedules = Schedules::new();
         for row in 0..self.tiling.rows.len() {
-            let mut band = self.tile_row(row, &mut schedules)?;
+            let mut band = self.tile_row(row, enlarge)?;
             if let Some(above) = above {
                 self.blend_rows(&above, &mut band, row);
             }
@@ -186,7 +238,7 @@ impl TiledRun<'_> {
     }
 
     fn scale(&self) -> usize {
-        self.network.spec().scale()
+        self.tiling.scale
     }
 
     /// How far the tile below or to the right has taken over at an output position in the zone around `border`: 0..=1.
@@ -221,14 +273,14 @@ impl TiledRun<'_> {
     }
 
     /// Computes one row of tiles, blended from left to right.
-    fn tile_row(&self, row: usize, schedules: &mut Schedules) -> Result<Band, EngineError> {
+    fn tile_row(&self, row: usize, enlarge: EnlargeTile<'_>) -> Result<Band, EngineError> {
         let scale = self.scale();
         let rows = self.tiling.with_blend(&self.tiling.rows, row);
         let width = self.planes[0].width();
-        let channels = self.network.spec().out_channels();
+        let channels = self.tiling.channels.1;
         let mut band = Band::new(rows.start * scale, rows.len() * scale, width * scale, channels);
         for column in 0..self.tiling.columns.len() {
-            self.tile((row, column), &mut band, schedules)?;
+            self.tile((row, column), &mut band, enlarge)?;
         }
         Ok(band)
     }
@@ -238,11 +290,11 @@ impl TiledRun<'_> {
         &self,
         (row, column): (usize, usize),
         band: &mut Band,
-        schedules: &mut Schedules,
+        enlarge: EnlargeTile<'_>,
     ) -> Result<(), EngineError> {
         let (width, height) = (self.planes[0].width(), self.planes[0].height());
-        let cut_columns = self.tiling.with_halo(&self.tiling.columns[column], width, self.edge);
-        let cut_rows = self.tiling.with_halo(&self.tiling.rows[row], height, self.edge);
+        let cut_columns = self.tiling.with_halo(&self.tiling.columns[column], width);
+        let cut_rows = self.tiling.with_halo(&self.tiling.rows[row], height);
         let cut = self.cut(&cut_columns, &cut_rows);
         let scale = self.scale() as isize;
         let columns = self.tiling.with_blend(&self.tiling.columns, column);
@@ -262,9 +314,6 @@ impl TiledRun<'_> {
                 }
             }
         };
-        let size = (cut_columns.len(), cut_rows.len());
-        let schedule =
-            schedules.entry(size).or_insert_with(|| exact(self.network, size, &self.tiling.means).0);
         let index = row * self.tiling.columns.len() + column;
         let count = self.tiling.count() as f64;
         let progress =
@@ -278,10 +327,7 @@ impl TiledRun<'_> {
             },
             other => other,
         };
-        let weights = self.engine.kept_weights(self.network);
-        self.engine
-            .run_exact((self.network, weights), schedule, &cut, &mut place, &progress)
-            .map_err(place_in_picture)
+        enlarge(&cut, &mut place, &progress).map_err(place_in_picture)
     }
 
     /// Copies a part of the picture, around its edges where it wraps.

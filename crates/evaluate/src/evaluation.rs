@@ -159,7 +159,8 @@ impl Run<'_> {
         let hr = opaque(hr_path, decoded, &mut notices)?;
         let lr = self.small(hr_path, &hr, depth, &mut notices)?;
         let start = Instant::now();
-        let (sr, sr_path) = self.method.enlarge(&Task { hr_path, depth, lr: &lr, scale }, &self.results)?;
+        let (sr, sr_path) =
+            self.method.enlarge(&Task { hr_path, depth, lr: &lr, scale }, &self.results, &mut notices)?;
         let seconds = start.elapsed().as_secs_f64();
         let sr = in_color(opaque_picture(sr_path, sr)?);
         let size = (sr.width(), sr.height());

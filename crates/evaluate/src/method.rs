@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use esrgan_core::{Picture, SampleDepth};
+use esrgan_core::{Notice, Picture, SampleDepth};
 use esrgan_image::{Boundary, Filter, Limits, decode, imresize, resample_picture};
 use esrgan_upscale::{PictureOptions, Raster, Upscaler};
 
@@ -41,15 +41,17 @@ impl Method<'_> {
         &self,
         task: &Task<'p>,
         results: &'p [PathBuf],
+        notices: &mut Vec<Notice>,
     ) -> Result<(Picture, &'p Path), EvaluateError> {
         let Task { hr_path, depth, lr, scale } = *task;
         match self {
             Self::Model { upscaler, options } => {
                 let plan = upscaler.plan_picture(hr_path, lr, depth, options)?;
-                let raster = upscaler
+                let enlarged = upscaler
                     .upscale_picture(lr.clone(), depth, &plan, options, &|_| ControlFlow::Continue(()))
                     .map_err(|source| EvaluateError::Engine { path: hr_path.to_owned(), source })?;
-                Ok((raster.to_picture(), hr_path))
+                notices.extend(enlarged.notices);
+                Ok((enlarged.raster.to_picture(), hr_path))
             }
             Self::Filter(filter) => Ok((by_filter(lr, scale, *filter, depth), hr_path)),
             Self::Results(folder) => {

@@ -1,7 +1,7 @@
 //! Devices that Vulkan shows, and opening one.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use cubecl::Device;
 use cubecl::ir::features::{MmaConfig, TypeUsage};
@@ -78,8 +78,8 @@ const KINDS: [OfKind; 5] = [
     (|_| WgpuDeviceKind::Cpu, DeviceKind::Cpu),
 ];
 
-/// What Vulkan shows, in the order of the list.
-fn found() -> Vec<(Device, DeviceKind)> {
+/// What Vulkan shows, in the order of the list: asked once, as each question wakes every driver.
+static FOUND: LazyLock<Vec<(Device, DeviceKind)>> = LazyLock::new(|| {
     let mut found = Vec::new();
     for (of_number, kind) in KINDS {
         // A driver shows the processor once.
@@ -88,11 +88,17 @@ fn found() -> Vec<(Device, DeviceKind)> {
         found.extend(devices.map(|device| (device, kind)));
     }
     found
+});
+
+/// The devices that there are, real GPUs first; none where there is no driver. One that cannot be opened is left out: see
+/// [`refusals`].
+pub fn devices() -> Vec<DeviceInfo> {
+    (0..FOUND.len()).filter_map(|number| Gpu::open(number).ok()).map(|gpu| gpu.info).collect()
 }
 
-/// The devices that there are, real GPUs first; none where there is no driver. One that cannot be opened is left out.
-pub fn devices() -> Vec<DeviceInfo> {
-    (0..found().len()).filter_map(|number| Gpu::open(number).ok()).map(|gpu| gpu.info).collect()
+/// Why devices are left out of [`devices`].
+pub fn refusals() -> Vec<GpuError> {
+    (0..FOUND.len()).filter_map(|number| Gpu::open(number).err()).collect()
 }
 
 /// An opened device.
@@ -109,8 +115,8 @@ impl std::fmt::Debug for Gpu {
     }
 }
 
-/// What has been opened: a device is set up once in a process.
-static OPENED: Mutex<Option<HashMap<Device, Client>>> = Mutex::new(None);
+/// What has been opened, or why it was not: a device is set up once in a process.
+static OPENED: Mutex<Option<HashMap<Device, Result<Client, String>>>> = Mutex::new(None);
 
 impl Gpu {
     /// Opens device `number` of [`devices`].
@@ -118,9 +124,8 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::NoDevice`], [`GpuError::Open`].
     pub fn open(number: usize) -> Result<Self, GpuError> {
-        let found = found();
-        let Some((device, kind)) = found.get(number).cloned() else {
-            return Err(GpuError::NoDevice { number, found: found.len() });
+        let Some((device, kind)) = FOUND.get(number).cloned() else {
+            return Err(GpuError::NoDevice { number, found: FOUND.len() });
         };
         let client = client(&device).map_err(|reason| GpuError::Open { number, reason })?;
         let properties = client.properties();
@@ -131,8 +136,8 @@ impl Gpu {
             memory_bytes: properties.memory.max_memory(),
             largest_buffer_bytes: properties.memory.max_page_size,
             has_f16: has_half(properties, FloatKind::F16),
-            multiplies_f16: matrix_units(properties, FloatKind::F16).is_some(),
-            multiplies_bf16: matrix_units(properties, FloatKind::BF16).is_some(),
+            multiplies_f16: matrix_units(properties, kind, FloatKind::F16).is_some(),
+            multiplies_bf16: matrix_units(properties, kind, FloatKind::BF16).is_some(),
         };
         Ok(Self { info, client, device })
     }
@@ -180,8 +185,8 @@ impl Gpu {
     pub(crate) fn matrix_units(&self, storage: Storage) -> Option<MatrixUnits> {
         match storage {
             Storage::F32 => None,
-            Storage::F16 => matrix_units(self.client.properties(), FloatKind::F16),
-            Storage::Bf16 => matrix_units(self.client.properties(), FloatKind::BF16),
+            Storage::F16 => matrix_units(self.client.properties(), self.info.kind, FloatKind::F16),
+            Storage::Bf16 => matrix_units(self.client.properties(), self.info.kind, FloatKind::BF16),
         }
     }
 }
@@ -189,18 +194,16 @@ impl Gpu {
 /// The client of a device, set up at its first use.
 fn client(device: &Device) -> Result<Client, String> {
     let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
-    let opened = opened.get_or_insert_default();
-    if let Some(client) = opened.get(device) {
-        return Ok(client.clone());
-    }
+    opened.get_or_insert_default().entry(device.clone()).or_insert_with(|| set_up(device)).clone()
+}
+
+fn set_up(device: &Device) -> Result<Client, String> {
     let Device::Wgpu(wgpu) = device else { return Err("it is no device of Vulkan's".to_owned()) };
     let options = RuntimeOptions::try_default().map_err(|error| error.to_string())?;
     // Set up here, where a driver that refuses is an error: CubeCL's own first use would panic.
     let setup = try_init_setup::<Vulkan>(wgpu, options).map_err(|error| error.to_string())?;
     check_shared_memory(&setup)?;
-    let client = device.client();
-    opened.insert(device.clone(), client.clone());
-    Ok(client)
+    Ok(device.client())
 }
 
 /// Whether kernels with shared memory can be had: CubeCL 0.11.3 writes invalid SPIR-V for devices without this extension, at which
@@ -221,7 +224,7 @@ fn has_half(properties: &DeviceProperties, kind: FloatKind) -> bool {
 }
 
 /// The best shape of matrices whose planes have one size that is known.
-fn matrix_units(properties: &DeviceProperties, kind: FloatKind) -> Option<MatrixUnits> {
+fn matrix_units(properties: &DeviceProperties, device: DeviceKind, kind: FloatKind) -> Option<MatrixUnits> {
     let hardware = &properties.hardware;
     let (half, single) = (ElemType::Float(kind), ElemType::Float(FloatKind::F32));
     let fits = |config: &&MmaConfig| {
@@ -243,6 +246,8 @@ fn matrix_units(properties: &DeviceProperties, kind: FloatKind) -> Option<Matrix
         n: best.n,
         k: best.k,
         plane_units: hardware.plane_size_max,
+        has_fixed_planes: hardware.plane_size_min == hardware.plane_size_max,
+        unrolls_taps: device != DeviceKind::Cpu,
         shared_bytes: hardware.max_shared_memory_size,
     })
 }

@@ -11,6 +11,7 @@ mod error;
 mod kernels;
 mod network;
 
-pub use device::{DeviceInfo, DeviceKind, Gpu, devices};
+pub use device::{DeviceInfo, DeviceKind, Gpu, devices, refusals};
 pub use error::GpuError;
+pub use kernels::{MapBuffer, write_columns};
 pub use network::GpuNetwork;

@@ -20,6 +20,23 @@ pub enum UpscaleError {
     /// The engine could not be started.
     #[error(transparent)]
     Start(EngineError),
+    /// A GPU was asked for in a build that knows none.
+    #[error(
+        "this build has no GPU support: use `cpu` or `auto`, or build with it by `cargo build --release --features vulkan`"
+    )]
+    NoGpuSupport,
+    /// There is no device of the number that was asked for.
+    #[error("there is no device `vulkan:{number}`, {found} found; `esrgan devices` lists them")]
+    NoDevice {
+        /// The number that was asked for.
+        number: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// A GPU could not be opened.
+    #[cfg(feature = "vulkan")]
+    #[error(transparent)]
+    Gpu(esrgan_gpu::GpuError),
     /// A picture could not be enlarged.
     #[error("{}: {source}", path.display())]
     Engine {
@@ -129,10 +146,13 @@ impl Classify for UpscaleError {
             Self::Weights(source) => source.kind(),
             Self::Image(source) => source.kind(),
             Self::Start(source) | Self::Engine { source, .. } => source.kind(),
+            #[cfg(feature = "vulkan")]
+            Self::Gpu(source) => source.kind(),
             Self::Memory { .. } => Kind::Limit,
-            Self::Channels { .. } | Self::Format { .. } => Kind::Unsupported,
+            Self::NoGpuSupport | Self::Channels { .. } | Self::Format { .. } => Kind::Unsupported,
             Self::Io { .. } => Kind::Io,
-            Self::OutputSize { .. }
+            Self::NoDevice { .. }
+            | Self::OutputSize { .. }
             | Self::Collision { .. }
             | Self::Contradiction { .. }
             | Self::Overwrite { .. }

@@ -18,23 +18,31 @@
 //! ```
 
 mod batch;
+mod device;
 mod downscale;
 mod error;
 mod memory;
 mod passes;
+mod picture_run;
 mod plan;
+mod runner;
 mod sink;
 mod size;
 mod upscaler;
 
 pub use batch::{Batch, BatchJob, BatchOptions, list_batch};
+pub use device::{
+    DeviceChoice, DeviceFacts, DeviceKind, DeviceMeans, DevicePlan, UnknownDeviceError, devices,
+    refused_devices,
+};
 pub use downscale::{DownscaleOptions, DownscaleReport, downscale_file, downscale_picture};
 pub use error::UpscaleError;
 pub use memory::default_budget_bytes;
 pub use passes::AlphaMode;
 pub use plan::PicturePlan;
+pub use runner::{Computation, PassPlan};
 pub use size::OutputSize;
-pub use upscaler::{Job, ModelOptions, PictureOptions, Report, Upscaler};
+pub use upscaler::{Enlarged, Job, ModelOptions, PictureOptions, Report, Upscaler};
 
 pub use esrgan_core::in_parallel;
 pub use esrgan_engine::{Edge, Engine, EngineError, Isa, Network, Plan, Precision, RunOptions, TilePolicy};

@@ -1,18 +1,22 @@
 //! What enlarging one picture will do and take, before it starts.
 
+use std::fmt;
+
 use esrgan_core::SampleDepth;
-use esrgan_engine::{Network, Plan, RunOptions};
+use esrgan_engine::RunOptions;
 use esrgan_image::{Header, check_size, encoding_bytes};
+use esrgan_weights::ModelSpec;
 
 use crate::error::UpscaleError;
 use crate::memory::PROCESS_BYTES;
 use crate::passes::{AlphaMode, color_channels};
+use crate::runner::{PassPlan, Runner};
 use crate::upscaler::{Job, PictureOptions};
 
 /// What enlarging one picture will do and take.
 #[derive(Clone, Debug)]
 pub struct PicturePlan {
-    engine: Plan,
+    pass: PassPlan,
     /// The output's width and height.
     pub size: (usize, usize),
     /// Most memory that the whole program will take.
@@ -22,24 +26,39 @@ pub struct PicturePlan {
 }
 
 impl PicturePlan {
-    /// How the network goes over the picture.
-    pub fn engine(&self) -> &Plan {
-        &self.engine
+    /// How the network goes over the picture, once for each pass.
+    pub fn pass(&self) -> &PassPlan {
+        &self.pass
+    }
+
+    /// Width and height of the picture.
+    pub fn lr_size(&self) -> (usize, usize) {
+        self.pass.lr_size()
+    }
+
+    /// One word for machines: `whole`, `streamed`, `tiled`.
+    pub fn mode(&self) -> &'static str {
+        self.pass.mode()
+    }
+
+    /// The tiles' side in input pixels and the halo around them, if there are tiles.
+    pub fn tile_lr_px(&self) -> Option<(usize, usize)> {
+        self.pass.tile_lr_px()
     }
 
     pub(crate) fn new(
-        (network, threads): (&Network, usize),
+        runner: &dyn Runner,
         job: &Job<'_>,
         header: &Header,
         options: &PictureOptions,
     ) -> Result<Self, UpscaleError> {
         let lr_size = (header.width, header.height);
-        let scale = network.spec().scale();
+        let scale = runner.spec().scale();
         let size = options.size.of(job.input, lr_size, scale)?;
         check_size(job.format, size, job.output)?;
         let keeps_planes = options.self_ensemble || size != (lr_size.0 * scale, lr_size.1 * scale);
-        let parts = Parts::new(network, job, header, options, (size, keeps_planes));
-        let around = parts.around_engine();
+        let parts = Parts::new(runner.spec(), job, header, options, (size, keeps_planes));
+        let around = parts.around_pass();
         let budget = options.memory_budget_bytes;
         if around >= budget {
             return Err(UpscaleError::Memory {
@@ -53,18 +72,23 @@ impl PicturePlan {
             tile: options.tile,
             memory_budget_bytes: budget - around,
             keep_weights: options.keep_weights || options.self_ensemble,
-            threads,
             ..RunOptions::default()
         };
         let failed = UpscaleError::engine(job.input);
-        let engine = Plan::new(network, lr_size.0, lr_size.1, &run).map_err(&failed)?;
-        let mut engine_bytes = engine.peak_bytes();
+        let pass = runner.plan(lr_size, &run).map_err(&failed)?;
+        let mut pass_bytes = pass.peak_bytes();
         if options.self_ensemble && lr_size.0 != lr_size.1 {
-            engine_bytes = engine_bytes.max(engine.transposed(network).map_err(&failed)?.peak_bytes());
+            pass_bytes = pass_bytes.max(runner.transposed(&pass).map_err(&failed)?.peak_bytes());
         }
-        let decoding = engine.weights_bytes().saturating_add(header.peak_decode_bytes());
-        let peak_bytes = around.saturating_add(engine_bytes).max(decoding.saturating_add(PROCESS_BYTES));
-        Ok(Self { engine, size, peak_bytes, keeps_planes })
+        let decoding = pass.weights_bytes().saturating_add(header.peak_decode_bytes());
+        let peak_bytes = around.saturating_add(pass_bytes).max(decoding.saturating_add(PROCESS_BYTES));
+        Ok(Self { pass, size, peak_bytes, keeps_planes })
+    }
+}
+
+impl fmt::Display for PicturePlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pass.fmt(f)
     }
 }
 
@@ -84,13 +108,12 @@ struct Parts {
 
 impl Parts {
     fn new(
-        network: &Network,
+        spec: &ModelSpec,
         job: &Job<'_>,
         header: &Header,
         options: &PictureOptions,
         (size, keeps_planes): ((usize, usize), bool),
     ) -> Self {
-        let spec = network.spec();
         let has_alpha = header.has_alpha && options.alpha != AlphaMode::Drop;
         let colors = color_channels(if header.is_gray { 1 } else { 3 }, spec) as u64;
         let channels = colors + u64::from(has_alpha);
@@ -135,7 +158,7 @@ impl Parts {
     }
 
     /// The most that is held at one time.
-    fn around_engine(&self) -> u64 {
+    fn around_pass(&self) -> u64 {
         let sum = |parts: &[u64]| parts.iter().fold(0u64, |sum, part| sum.saturating_add(*part));
         let rounded_at_once = if self.enlarged > 0 { 0 } else { self.raster };
         let phases = [

@@ -1,21 +1,21 @@
 //! A model, ready to enlarge any number of pictures.
 
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use esrgan_core::{Notice, Picture, Plane, SampleDepth};
-use esrgan_engine::{Edge, Engine, EngineError, Isa, Network, Plan, Precision, Progress, TilePolicy};
+use esrgan_core::{Notice, Picture, SampleDepth};
+use esrgan_engine::{Edge, EngineError, Isa, Precision, Progress, TilePolicy};
 use esrgan_image::{
-    EncodeOptions, Filter, Header, Limits, PictureFormat, Raster, bleed_colors, check_writable, decode,
-    encode, resample, resample_picture,
+    EncodeOptions, Header, Limits, PictureFormat, Raster, bleed_colors, check_writable, decode, encode,
 };
 use esrgan_weights::{LoadOptions, Model, ModelSpec, Origin, load};
 
+use crate::device::{self, Chosen, DeviceChoice};
 use crate::error::UpscaleError;
-use crate::passes::{AlphaMode, Pass, Passes};
+use crate::passes::{AlphaMode, Passes};
+use crate::picture_run::PictureRun;
 use crate::plan::PicturePlan;
-use crate::sink::{PlaneSink, RasterSink, View, blank_raster, write_row};
+use crate::runner::{Computation, CpuRunner, Runner, tile_warning};
 use crate::size::OutputSize;
 
 /// How a model is loaded and run.
@@ -25,8 +25,10 @@ pub struct ModelOptions {
     pub limits: esrgan_weights::Limits,
     /// The model's scale, where its file does not say whether it is 2 or 3.
     pub model_scale: Option<usize>,
-    /// In what products are computed; the fastest that the processor has of its own where `None`. A precision that it does not
-    /// have is replaced, with a notice.
+    /// Where the network runs.
+    pub device: DeviceChoice,
+    /// In what products are computed; the fastest that the processor or device has of its own where `None`. A precision that it
+    /// does not have is replaced, with a notice.
     pub precision: Option<Precision>,
     /// Threads; all processors where `None`.
     pub threads: Option<usize>,
@@ -94,11 +96,21 @@ pub struct Report {
     pub notices: Vec<Notice>,
 }
 
+/// A picture enlarged in memory.
+#[derive(Debug)]
+pub struct Enlarged {
+    /// The picture.
+    pub raster: Raster,
+    /// What the user should know of how it was made.
+    pub notices: Vec<Notice>,
+    /// How it was worked off: `whole`, `streamed` or `tiled`.
+    pub mode: &'static str,
+}
+
 /// A model, ready to enlarge any number of pictures.
 #[derive(Debug)]
 pub struct Upscaler {
-    engine: Engine,
-    network: Network,
+    runner: Box<dyn Runner>,
     origin: Origin,
 }
 
@@ -107,72 +119,69 @@ impl Upscaler {
     ///
     /// # Errors
     /// [`UpscaleError::Weights`] for the model, [`UpscaleError::Start`] for threads and instruction sets,
-    /// [`UpscaleError::Channels`] for a model that is not for pictures.
+    /// [`UpscaleError::Channels`] for a model that is not for pictures; [`UpscaleError::NoGpuSupport`],
+    /// [`UpscaleError::NoDevice`] and the device's own for one that was asked for by its number.
     pub fn load(path: &Path, options: &ModelOptions) -> Result<Self, UpscaleError> {
+        // Asked first: a build that knows no device need not read anything.
+        let chosen = chosen_device(options)?;
         let load_options =
             LoadOptions { limits: options.limits.clone(), scale: options.model_scale, hash: false };
-        Self::new(load(path, &load_options)?, options)
+        Self::on(chosen, load(path, &load_options)?, options)
     }
 
-    /// Packs a model and starts the threads.
+    /// Takes a model and starts the threads, or brings it to its device.
     ///
     /// # Errors
     /// As [`Upscaler::load`], but for the file.
     pub fn new(model: Model, options: &ModelOptions) -> Result<Self, UpscaleError> {
+        Self::on(chosen_device(options)?, model, options)
+    }
+
+    fn on(chosen: Chosen, model: Model, options: &ModelOptions) -> Result<Self, UpscaleError> {
         let channels = (model.spec.in_channels(), model.spec.out_channels());
         if ![(1, 1), (1, 3), (3, 3), (4, 4)].contains(&channels) {
             return Err(UpscaleError::Channels { in_channels: channels.0, out_channels: channels.1 });
         }
-        let engine = Engine::new(options.threads, options.isa).map_err(UpscaleError::Start)?;
-        let precision = engine.precision_for(options.precision);
-        let network = Network::new(&model, precision).map_err(UpscaleError::Start)?;
+        let (runner, notices) = runner(&chosen, &model, options)?;
         let mut origin = model.origin;
-        if options.precision.is_some_and(|wanted| wanted != precision) {
-            origin.notices.push(Notice::new(format!(
-                "this processor has no instructions for bf16 ({} is its best set): computed in f32, which is faster here",
-                engine.isa()
-            )));
-        }
-        Ok(Self { engine, network, origin })
+        origin.notices.extend(chosen.notice);
+        origin.notices.extend(notices);
+        Ok(Self { runner, origin })
     }
 
     /// What the model is.
     pub fn spec(&self) -> &ModelSpec {
-        self.network.spec()
+        self.runner.spec()
     }
 
-    /// Where the model came from.
+    /// Where the model came from, and what the user should know of how it runs.
     pub fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// The instruction set that computes.
-    pub fn isa(&self) -> Isa {
-        self.engine.isa_for(self.network.precision())
+    /// By what it is computed.
+    pub fn computation(&self) -> Computation {
+        self.runner.computation()
     }
 
-    /// The threads and the instruction set.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
-    }
-
-    /// The packed model.
-    pub fn network(&self) -> &Network {
-        &self.network
+    /// Floating-point operations for a picture, as the network is published: see
+    /// [`Network::nominal_flop`](esrgan_engine::Network::nominal_flop).
+    pub fn nominal_flop(&self, lr_width: usize, lr_height: usize) -> f64 {
+        self.runner.nominal_flop(lr_width, lr_height)
     }
 
     /// Plans the enlargement of a picture whose header is known.
     ///
     /// # Errors
     /// [`UpscaleError::OutputSize`]; [`UpscaleError::Image`] where the format does not hold such a size;
-    /// [`UpscaleError::Memory`] and [`EngineError::Memory`] where it would take more than it may.
+    /// [`UpscaleError::Memory`], [`EngineError::Memory`] and [`EngineError::DeviceMemory`] where it would take more than it may.
     pub fn plan(
         &self,
         job: &Job<'_>,
         header: &Header,
         options: &PictureOptions,
     ) -> Result<PicturePlan, UpscaleError> {
-        PicturePlan::new((&self.network, self.engine.threads()), job, header, options)
+        PicturePlan::new(&*self.runner, job, header, options)
     }
 
     /// Plans the enlargement of a picture in memory, which errors call `name`.
@@ -190,9 +199,9 @@ impl Upscaler {
         self.plan(&job, &Header::of_picture(picture, depth), options)
     }
 
-    /// Packs the weights that a plan keeps, so that its first run need not.
+    /// Packs the weights that a plan keeps, or has a device's driver translate its kernels, so that the first run need not.
     pub fn prepare(&self, plan: &PicturePlan) {
-        self.engine.prepare(&self.network, plan.engine());
+        self.runner.prepare(plan.pass());
     }
 
     /// Enlarges one picture file into another.
@@ -215,32 +224,34 @@ impl Upscaler {
         announce(&plan);
         let decoded = decode(job.input, &options.limits)?;
         let mut notices = decoded.notices;
-        notices.extend(self.plan_notices(&plan));
         let depth = job.format.encoded_depth(decoded.header.depth);
-        let raster = self
+        let Enlarged { raster, notices: of_passes, mode } = self
             .upscale_picture(decoded.picture, depth, &plan, options, progress)
             .map_err(UpscaleError::engine(job.input))?;
+        notices.extend(of_passes);
         notices.extend(encode(&raster, &decoded.metadata, job.format, &options.encode, job.output)?);
         Ok(Report {
             input: job.input.to_owned(),
             output: job.output.to_owned(),
             lr_size: (header.width, header.height),
             size: plan.size,
-            mode: plan.engine().mode(),
+            mode,
             peak_bytes_planned: plan.peak_bytes,
             seconds: start.elapsed().as_secs_f64(),
             notices,
         })
     }
 
-    /// What a user should know of a plan.
-    fn plan_notices(&self, plan: &PicturePlan) -> Option<Notice> {
-        let (tile, halo) = plan.engine().tile_lr_px()?;
-        Some(Notice::new(format!(
-            "worked off in tiles of {tile} px with a halo of {halo} px instead of the whole picture: \
-             such tiles have deviated from the exact result by up to {} of 255 levels",
-            esrgan_engine::LARGEST_TILE_DEVIATION_LEVELS
-        )))
+    /// Seconds of so many forward passes over a picture's colours as a whole on a device, without the ways between it and the
+    /// processor; nothing where the processor computes.
+    ///
+    /// # Errors
+    /// [`EngineError`] of the passes.
+    pub fn forward_seconds(&self, picture: Picture, passes: usize) -> Result<Option<Vec<f64>>, EngineError> {
+        let expected =
+            EngineError::Channels { expected: self.spec().in_channels(), found: picture.color.len() };
+        let all = Passes::new(picture, self.spec(), AlphaMode::Drop).map_err(|_| expected)?;
+        all.passes.first().map_or(Ok(None), |pass| self.runner.forward_seconds(&pass.planes, passes))
     }
 
     /// Enlarges a picture in memory.
@@ -254,7 +265,7 @@ impl Upscaler {
         plan: &PicturePlan,
         options: &PictureOptions,
         progress: Progress<'_>,
-    ) -> Result<Raster, EngineError> {
+    ) -> Result<Enlarged, EngineError> {
         if options.alpha != AlphaMode::Drop {
             bleed_colors(&mut picture);
         }
@@ -264,14 +275,54 @@ impl Upscaler {
         let passes = Passes::new(picture, self.spec(), options.alpha).map_err(|_| expected)?;
         let scale = self.spec().scale();
         let model_size = (lr_size.0 * scale, lr_size.1 * scale);
-        let run = PictureRun { upscaler: self, plan, progress, model_size };
-        if plan.keeps_planes {
-            let planes = run.into_planes(passes, options.self_ensemble)?;
-            Ok(finish_planes(planes, plan.size, depth))
+        let mut run = PictureRun::new(&*self.runner, plan, progress, model_size);
+        let raster = if plan.keeps_planes {
+            run.planes(passes, options.self_ensemble)?.finished(plan.size, depth)
         } else {
-            run.into_raster(passes, depth)
+            run.raster(passes, depth)?
+        };
+        let notices = plan_notice(plan).into_iter().chain(run.notices).collect();
+        Ok(Enlarged { raster, notices, mode: run.mode })
+    }
+}
+
+/// What a user should know of a plan.
+fn plan_notice(plan: &PicturePlan) -> Option<Notice> {
+    let (tile, halo) = plan.tile_lr_px()?;
+    Some(Notice::new(format!(
+        "worked off in tiles of {tile} px with a halo of {halo} px instead of the whole picture: {}",
+        tile_warning()
+    )))
+}
+
+/// The device that a model's options ask for.
+fn chosen_device(options: &ModelOptions) -> Result<Chosen, UpscaleError> {
+    let found = cfg!(feature = "vulkan").then_some(|| device::devices().unwrap_or_default());
+    device::choose(options.device, found)
+}
+
+/// What runs a model on the device that was chosen.
+///
+/// A device that was named by its number is taken or nothing starts; for another wish the processor stands in.
+fn runner(
+    chosen: &Chosen,
+    model: &Model,
+    options: &ModelOptions,
+) -> Result<(Box<dyn Runner>, Vec<Notice>), UpscaleError> {
+    let mut notices = Vec::new();
+    #[cfg(feature = "vulkan")]
+    if let Some(number) = chosen.number {
+        match device::runner_on(number, model, options.precision) {
+            Ok((runner, notice)) => return Ok((runner, Vec::from_iter(notice))),
+            Err(error) if options.device == DeviceChoice::Vulkan(Some(number)) => return Err(error),
+            Err(error) => notices.push(Notice::new(format!("{error}: computed on the processor"))),
         }
     }
+    #[cfg(not(feature = "vulkan"))]
+    debug_assert!(chosen.number.is_none(), "a build without devices finds none");
+    let (runner, notice) = CpuRunner::new(model, options).map_err(UpscaleError::Start)?;
+    notices.extend(notice);
+    Ok((Box::new(runner), notices))
 }
 
 /// One file to be made of another.
@@ -283,95 +334,4 @@ pub struct Job<'a> {
     pub output: &'a Path,
     /// The output's format.
     pub format: PictureFormat,
-}
-
-/// A picture at the model's size: colour channels, then perhaps alpha.
-struct EnlargedPlanes {
-    planes: Vec<Plane>,
-    color_channels: usize,
-}
-
-/// Brings planes to their final size, and rounds them once.
-fn finish_planes(enlarged: EnlargedPlanes, (width, height): (usize, usize), depth: SampleDepth) -> Raster {
-    let mut color = enlarged.planes;
-    let alpha = color.split_off(enlarged.color_channels).pop();
-    let mut picture = Picture { color, alpha };
-    if (picture.width(), picture.height()) != (width, height) {
-        picture = resample_picture(&picture, width, height, Filter::Bicubic);
-    }
-    Raster::from_picture(&picture, depth)
-}
-
-/// One picture under way.
-struct PictureRun<'a> {
-    upscaler: &'a Upscaler,
-    plan: &'a PicturePlan,
-    progress: Progress<'a>,
-    model_size: (usize, usize),
-}
-
-impl PictureRun<'_> {
-    /// Runs all passes, quantising rows as they come.
-    fn into_raster(self, passes: Passes, depth: SampleDepth) -> Result<Raster, EngineError> {
-        let (width, height) = self.model_size;
-        let (channels, color_channels) = (passes.channels(), passes.color_channels);
-        let mut raster = blank_raster(width, height, channels, depth);
-        let count = passes.passes.len();
-        for (index, pass) in passes.passes.into_iter().enumerate() {
-            let mut sink = RasterSink { raster: &mut raster, gives: pass.gives, row: vec![0.0; width] };
-            self.pass(&pass.planes, self.plan.engine(), &mut sink, (index, count))?;
-        }
-        if let Some(value) = passes.constant_alpha {
-            (0..height).for_each(|y| write_row(&mut raster, y, color_channels, &vec![value; width]));
-        }
-        if let Some(alpha) = &passes.resampled_alpha {
-            let alpha = resample(alpha, width, height, Filter::Lanczos3);
-            (0..height).for_each(|y| write_row(&mut raster, y, color_channels, alpha.row(y)));
-        }
-        Ok(raster)
-    }
-
-    /// Runs all passes, in one view or averaged over all eight, keeping full precision.
-    fn into_planes(self, passes: Passes, self_ensemble: bool) -> Result<EnlargedPlanes, EngineError> {
-        let (width, height) = self.model_size;
-        let (channels, color_channels) = (passes.channels(), passes.color_channels);
-        let mut planes = vec![Plane::filled(width, height, 0.0); channels];
-        let all = View::all();
-        let views: &[View] = if self_ensemble { &all } else { &[View::PLAIN] };
-        let count = passes.passes.len() * views.len();
-        for (index, (Pass { planes: input, gives }, view)) in
-            passes.passes.iter().flat_map(|pass| views.iter().map(move |view| (pass, *view))).enumerate()
-        {
-            let turned: Vec<Plane> = input.iter().map(|plane| view.apply(plane)).collect();
-            let plan = if view.transposed {
-                self.plan.engine().transposed(&self.upscaler.network)?
-            } else {
-                self.plan.engine().clone()
-            };
-            let row = vec![0.0; plan.hr_width()];
-            let weight = 1.0 / views.len() as f32;
-            let mut sink = PlaneSink { planes: &mut planes, gives: *gives, view, weight, row };
-            self.pass(&turned, &plan, &mut sink, (index, count))?;
-        }
-        if let Some(value) = passes.constant_alpha {
-            planes[color_channels].samples_mut().fill(value);
-        }
-        if let Some(alpha) = &passes.resampled_alpha {
-            planes[color_channels] = resample(alpha, width, height, Filter::Lanczos3);
-        }
-        Ok(EnlargedPlanes { planes, color_channels })
-    }
-
-    /// Runs one pass of `count`.
-    fn pass(
-        &self,
-        planes: &[Plane],
-        plan: &Plan,
-        sink: &mut dyn esrgan_engine::RowSink,
-        (index, count): (usize, usize),
-    ) -> Result<(), EngineError> {
-        let progress =
-            |fraction: f64| -> ControlFlow<()> { (self.progress)((index as f64 + fraction) / count as f64) };
-        self.upscaler.engine.run(&self.upscaler.network, plan, planes, sink, &progress)
-    }
 }

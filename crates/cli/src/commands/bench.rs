@@ -11,7 +11,7 @@ use esrgan_upscale::{
 };
 use serde_json::json;
 
-use super::{isa_from_environment, suite};
+use super::{isa_from_environment, say_start, suite};
 use crate::Outcome;
 use crate::flags::BenchFlags;
 use crate::talk;
@@ -29,13 +29,14 @@ pub(crate) fn run(flags: &BenchFlags) -> anyhow::Result<Outcome> {
 fn time(flags: &BenchFlags, model: &Path, input: &Path) -> anyhow::Result<Outcome> {
     let model_options = ModelOptions {
         model_scale: flags.scale,
+        device: flags.device,
         precision: flags.precision.into(),
         threads: flags.threads,
         isa: isa_from_environment()?,
         ..ModelOptions::default()
     };
     let upscaler = Upscaler::load(model, &model_options)?;
-    talk::notices(model, &upscaler.origin().notices);
+    say_start(model, &upscaler.origin().notices, &upscaler);
     let options = PictureOptions { alpha: AlphaMode::Drop, ..PictureOptions::default() };
     let header = probe(input, &options.limits)?;
     let job = Job { input, output: flags.output.as_deref().unwrap_or(input), format: PictureFormat::Png };
@@ -43,31 +44,36 @@ fn time(flags: &BenchFlags, model: &Path, input: &Path) -> anyhow::Result<Outcom
     let decoded = decode(input, &options.limits)?;
     upscaler.prepare(&plan);
     let mut seconds = Vec::new();
-    let mut raster = None;
+    let mut enlarged = None;
     for _ in 0..flags.repeat {
         let picture = decoded.picture.clone();
         let start = Instant::now();
         let result = upscaler
             .upscale_picture(picture, SampleDepth::U8, &plan, &options, &|_| ControlFlow::Continue(()))?;
         seconds.push(start.elapsed().as_secs_f64());
-        raster = Some(result);
+        enlarged = Some(result);
     }
-    seconds.sort_by(f64::total_cmp);
-    let median = seconds[seconds.len() / 2];
-    let gflops = upscaler.network().nominal_flop(header.width, header.height) / median / 1e9;
-    if let (Some(output), Some(raster)) = (&flags.output, &raster) {
-        encode(raster, &decoded.metadata, PictureFormat::Png, &EncodeOptions::default(), output)?;
+    let median = median(&mut seconds);
+    let forward = upscaler.forward_seconds(decoded.picture.clone(), flags.repeat as usize)?;
+    let forward = forward.map(|mut seconds| self::median(&mut seconds));
+    let gflops = upscaler.nominal_flop(header.width, header.height) / median / 1e9;
+    let notices = enlarged.as_ref().map_or(&[][..], |enlarged| &enlarged.notices);
+    talk::notices(input, notices);
+    if let (Some(output), Some(enlarged)) = (&flags.output, &enlarged) {
+        encode(&enlarged.raster, &decoded.metadata, PictureFormat::Png, &EncodeOptions::default(), output)?;
     }
+    let computation = upscaler.computation();
     let report = json!({
         "seconds": median,
+        "forward_seconds": forward,
         "gflops": gflops,
         "peak_rss_bytes": peak_memory_bytes(),
         "peak_bytes_planned": plan.peak_bytes,
-        "isa": upscaler.isa().name(),
-        "precision": upscaler.network().precision().name(),
-        "threads": upscaler.engine().threads(),
-        "device": "cpu",
-        "mode": plan.engine().mode(),
+        "isa": computation.isa,
+        "precision": computation.precision.name(),
+        "threads": computation.threads,
+        "device": computation.device,
+        "mode": enlarged.map_or(plan.mode(), |enlarged| enlarged.mode),
         "width": header.width,
         "height": header.height,
         "repeat": flags.repeat,
@@ -75,12 +81,18 @@ fn time(flags: &BenchFlags, model: &Path, input: &Path) -> anyhow::Result<Outcom
     if flags.json {
         talk::data(report)?;
     } else {
-        let (isa, threads) = (upscaler.isa(), upscaler.engine().threads());
-        talk::data(plan.engine())?;
-        talk::data(format_args!(
-            "{median:.3} s, {gflops:.0} GFLOP/s, {isa} on {threads} threads, median of {}",
-            flags.repeat
-        ))?;
+        talk::data(&plan)?;
+        let repeat = flags.repeat;
+        if let Some(forward) = forward {
+            talk::data(format_args!("{forward:.4} s of them on the device"))?;
+        }
+        talk::data(format_args!("{median:.3} s, {gflops:.0} GFLOP/s, {computation}, median of {repeat}"))?;
     }
     Ok(Outcome::Done)
+}
+
+/// The middle one of some seconds.
+fn median(seconds: &mut [f64]) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds[seconds.len() / 2]
 }

@@ -10,8 +10,8 @@ use esrgan_evaluate::{
 use esrgan_upscale::{ModelOptions, PictureOptions, Upscaler, default_budget_bytes};
 use serde_json::{Map, Value, json};
 
-use super::isa_from_environment;
 use super::models::find_model;
+use super::{isa_from_environment, say_start};
 use crate::Outcome;
 use crate::flags::EvalFlags;
 use crate::talk;
@@ -50,13 +50,14 @@ pub(crate) fn run(flags: &EvalFlags) -> anyhow::Result<Outcome> {
 fn upscaler(model: &Path, flags: &EvalFlags) -> anyhow::Result<Upscaler> {
     let path = find_model(model, flags.models_dir.as_deref())?;
     let options = ModelOptions {
+        device: flags.device,
         precision: flags.precision.into(),
         threads: flags.threads,
         isa: isa_from_environment()?,
         ..ModelOptions::default()
     };
     let upscaler = Upscaler::load(&path, &options)?;
-    talk::notices(&path, &upscaler.origin().notices);
+    say_start(&path, &upscaler.origin().notices, &upscaler);
     Ok(upscaler)
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod check;
 pub(crate) mod degrade;
+pub(crate) mod devices;
 pub(crate) mod docs;
 pub(crate) mod downscale;
 mod each;
@@ -14,9 +15,9 @@ pub(crate) mod upscale;
 
 use std::path::Path;
 
-use esrgan_core::{Classify, Kind};
+use esrgan_core::{Classify, Kind, Notice};
 use esrgan_degrade::DegradeError;
-use esrgan_upscale::{BatchJob, Isa, UpscaleError};
+use esrgan_upscale::{BatchJob, Isa, UpscaleError, Upscaler};
 use serde_json::json;
 
 use crate::talk;
@@ -29,6 +30,12 @@ fn isa_from_environment() -> anyhow::Result<Option<Isa>> {
         }
         _ => Ok(None),
     }
+}
+
+/// Says what the user should know of a model, and where it runs.
+fn say_start(model: &Path, notices: &[Notice], upscaler: &Upscaler) {
+    talk::notices(model, notices);
+    eprintln!("device: {}", upscaler.computation());
 }
 
 /// Makes the folder that a file will lie in.

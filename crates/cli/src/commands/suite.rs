@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use esrgan_upscale::{
-    Activation, EncodeOptions, Engine, Family, Metadata, Model, ModelSpec, PictureFormat, Precision, Raster,
-    Samples, SaveOptions, SpecParts, Tensor, WeightMap, encode, save,
+    Activation, DeviceChoice, EncodeOptions, Engine, Family, Metadata, Model, ModelSpec, PictureFormat,
+    Precision, Raster, Samples, SaveOptions, SpecParts, Tensor, WeightMap, encode, save,
 };
 use serde_json::{Value, json};
 
@@ -22,6 +22,9 @@ const SIZES: [usize; 3] = [64, 128, 256];
 
 /// Runs the command.
 pub(crate) fn run(flags: &BenchFlags) -> anyhow::Result<Outcome> {
+    if !matches!(flags.device, DeviceChoice::Auto | DeviceChoice::Cpu) {
+        anyhow::bail!("a suite measures the processor; `bench --device` times one model on a GPU");
+    }
     // Asked first: where the instruction set is not to be had, nothing starts.
     let isa = Engine::new(Some(1), isa_from_environment()?)?.isa();
     let stop = Arc::new(AtomicBool::new(false));
@@ -127,7 +130,7 @@ impl Row {
     }
 
     fn precision_name(&self) -> &'static str {
-        if self.precision == PrecisionFlag::Bf16 { Precision::Bf16.name() } else { Precision::F32.name() }
+        self.precision.wanted().unwrap_or_default().name()
     }
 
     /// Runs `bench` in a process of its own, so that the peak of its memory is this row's.
@@ -136,7 +139,7 @@ impl Row {
         let (model, picture) = (self.model.as_os_str(), self.picture.as_os_str());
         let mut command = Command::new(program);
         command
-            .args(["bench", "--json", "--precision", self.precision_name()])
+            .args(["bench", "--json", "--device", "cpu", "--precision", self.precision_name()])
             .args(["--threads", &self.threads.to_string(), "--repeat", &self.repeat.to_string()])
             .args(["--model".as_ref(), model, "--input".as_ref(), picture])
             .args(self.scale.map(|scale| format!("--scale={scale}")))

@@ -12,8 +12,8 @@ use esrgan_upscale::{
 };
 use serde_json::json;
 
-use super::isa_from_environment;
 use super::models::find_model;
+use super::{isa_from_environment, say_start};
 use crate::Outcome;
 use crate::flags::UpscaleFlags;
 use crate::talk::{self, Progress};
@@ -25,7 +25,7 @@ pub(crate) fn run(flags: &UpscaleFlags) -> anyhow::Result<Outcome> {
     let batch_options =
         BatchOptions { output: flags.output.clone(), format: flags.format.0, recursive: flags.recursive };
     let batch = list_batch(&flags.inputs, flags.size(), upscaler.spec().scale(), &batch_options)?;
-    talk::notices(&model, &model_notices);
+    say_start(&model, &model_notices, &upscaler);
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
@@ -37,6 +37,7 @@ pub(crate) fn run(flags: &UpscaleFlags) -> anyhow::Result<Outcome> {
 fn load(model: &Path, flags: &UpscaleFlags) -> anyhow::Result<(Upscaler, Vec<Notice>)> {
     let mut options = ModelOptions {
         model_scale: flags.model_scale,
+        device: flags.device,
         precision: flags.precision.into(),
         threads: flags.threads,
         isa: isa_from_environment()?,
@@ -172,11 +173,11 @@ impl Run<'_> {
             if self.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let announce = |plan: &esrgan_upscale::PicturePlan| {
-            let (width, height) = plan.engine().lr_size();
+            let (width, height) = plan.lr_size();
             pixels.store((width * height) as u64, Ordering::Relaxed);
             progress.say(|| {
                 let total = esrgan_core::format_bytes(plan.peak_bytes);
-                eprintln!("{}: {}; {total} of memory in all", job.input.display(), plan.engine());
+                eprintln!("{}: {}; {total} of memory in all", job.input.display(), plan);
             });
         };
         let job = Job { input: &job.input, output: &job.output, format: job.format };
@@ -184,6 +185,7 @@ impl Run<'_> {
     }
 
     fn json(&self, report: &Report) -> serde_json::Value {
+        let computation = self.upscaler.computation();
         json!({
             "input": report.input.to_string_lossy(),
             "output": report.output.to_string_lossy(),
@@ -193,9 +195,10 @@ impl Run<'_> {
             "height": report.size.1,
             "model": self.model.to_string_lossy(),
             "seconds": report.seconds,
-            "isa": self.upscaler.isa().name(),
-            "precision": self.upscaler.network().precision().name(),
-            "threads": self.upscaler.engine().threads(),
+            "device": computation.device,
+            "isa": computation.isa,
+            "precision": computation.precision.name(),
+            "threads": computation.threads,
             "mode": report.mode,
             "peak_bytes_planned": report.peak_bytes_planned,
             "peak_rss_bytes": esrgan_core::peak_memory_bytes(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use esrgan_core::parse_bytes;
 use esrgan_evaluate::Metric;
-use esrgan_upscale::Filter;
+use esrgan_upscale::{DeviceChoice, Filter};
 
 use super::PrecisionFlag;
 use super::upscale::threads;
@@ -90,6 +90,12 @@ pub(crate) struct EvalFlags {
     /// Arithmetic of the network
     #[arg(long, value_enum, value_name = "TYPE", default_value = "auto")]
     pub(crate) precision: PrecisionFlag,
+    /// Where the network runs: `auto` (a GPU if there is one), `cpu`, `vulkan` or `vulkan:N`
+    ///
+    /// `devices` lists them. GPUs need a build with the feature `vulkan`. Where `vulkan` finds no GPU, the processor computes, and a
+    /// note says why; `vulkan:N` takes that device or nothing starts.
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub(crate) device: DeviceChoice,
     /// Average over all eight turned and mirrored views
     #[arg(long)]
     pub(crate) tta: bool,
@@ -121,6 +127,8 @@ mod tests {
     #[test]
     fn one_method_is_asked_for() {
         assert_eq!(parse(&["--method", "bicubic"]).unwrap().metrics, Metric::USUAL);
+        let flags = parse(&["-m", "m.pth", "--device", "vulkan:1", "--precision", "f16"]).unwrap();
+        assert_eq!(flags.device, DeviceChoice::Vulkan(Some(1)));
         let flags = parse(&["-m", "m.pth", "--metrics", "niqe,lpips-alex"]).unwrap();
         assert_eq!(flags.metrics, [Metric::Niqe, Metric::LpipsAlex]);
         for arguments in [

@@ -2,6 +2,7 @@
 
 mod check;
 mod degrade;
+mod devices;
 mod downscale;
 mod eval;
 mod models;
@@ -13,12 +14,13 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use check::CheckFlags;
 pub(crate) use degrade::DegradeFlags;
+pub(crate) use devices::DevicesFlags;
 pub(crate) use downscale::DownscaleFlags;
 pub(crate) use eval::EvalFlags;
 pub(crate) use models::{BenchFlags, ConvertFlags, InspectFlags, InterpolateFlags, ListFlags};
 pub(crate) use train::TrainFlags;
 pub(crate) use upscale::UpscaleFlags;
-pub(crate) use values::{AlphaFlag, BoundaryFlag, Device, EdgeFlag, FormatFlag, PrecisionFlag, TileFlag};
+pub(crate) use values::{AlphaFlag, BoundaryFlag, EdgeFlag, FormatFlag, PrecisionFlag, TileFlag};
 
 /// Enlarges pictures with any ESRGAN model, exactly and within bounded memory.
 #[derive(Debug, Parser)]
@@ -53,6 +55,8 @@ pub(crate) enum Command {
     Models(ListFlags),
     /// Time the forward pass of a model on one picture
     Bench(BenchFlags),
+    /// List where networks can run: the processor, and the GPUs that this build can use
+    Devices(DevicesFlags),
     /// Print the documentation of all commands as Markdown
     #[command(hide = true)]
     DocsMarkdown,

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use esrgan_upscale::{DType, KeyLayout};
+use esrgan_upscale::{DType, DeviceChoice, KeyLayout};
 
+use super::PrecisionFlag;
 use super::upscale::threads;
-use super::{Device, PrecisionFlag};
 
 /// Flags of `inspect`.
 #[derive(Args, Debug)]
@@ -98,9 +98,12 @@ pub(crate) struct BenchFlags {
     /// Forward passes to time; the median counts
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) repeat: u32,
-    /// Where the network runs: `auto` or `cpu`
+    /// Where the network runs: `auto` (a GPU if there is one), `cpu`, `vulkan` or `vulkan:N`
+    ///
+    /// `devices` lists them. GPUs need a build with the feature `vulkan`. Where `vulkan` finds no GPU, the processor computes, and a
+    /// note says why; `vulkan:N` takes that device or nothing starts.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub(crate) device: Device,
+    pub(crate) device: DeviceChoice,
     /// Picture to write the result to
     #[arg(short, long, value_name = "OUT.png")]
     pub(crate) output: Option<PathBuf>,
@@ -185,6 +188,10 @@ mod tests {
             (&["interpolate", "a", "b", "--alpha", "0.8", "-o", "c.pth"], true),
             (&["interpolate", "a", "b", "--alpha", "1.5", "-o", "c.pth"], false),
             (&["models", "--models-dir", "x"], true),
+            (&["devices", "--json"], true),
+            (&["devices", "vulkan:0"], false),
+            (&["bench", "--model", "m", "--input", "i.png", "--device", "vulkan:0"], true),
+            (&["bench", "--model", "m", "--input", "i.png", "--device", "gpu"], false),
             (&["bench", "--model", "m", "--input", "i.png", "--repeat", "0"], false),
             (
                 &[

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use esrgan_core::parse_bytes;
-use esrgan_upscale::OutputSize;
+use esrgan_upscale::{DeviceChoice, OutputSize};
 
-use super::{AlphaFlag, Device, EdgeFlag, FormatFlag, PrecisionFlag, TileFlag};
+use super::{AlphaFlag, EdgeFlag, FormatFlag, PrecisionFlag, TileFlag};
 
 /// Flags of `upscale`.
 #[derive(Args, Debug)]
@@ -42,9 +42,12 @@ pub(crate) struct UpscaleFlags {
     /// Arithmetic of the network
     #[arg(long, value_enum, value_name = "TYPE", default_value = "auto")]
     pub(crate) precision: PrecisionFlag,
-    /// Where the network runs: `auto` or `cpu`
+    /// Where the network runs: `auto` (a GPU if there is one), `cpu`, `vulkan` or `vulkan:N`
+    ///
+    /// `devices` lists them. GPUs need a build with the feature `vulkan`. Where `vulkan` finds no GPU, the processor computes, and a
+    /// note says why; `vulkan:N` takes that device or nothing starts.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub(crate) device: Device,
+    pub(crate) device: DeviceChoice,
     /// Tiles: `auto` (only for lack of memory), `off` (an error then), or a side in input px
     #[arg(long, value_name = "auto|off|PX", default_value = "auto")]
     pub(crate) tile: TileFlag,
@@ -118,6 +121,7 @@ pub(super) fn threads(text: &str) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use esrgan_upscale::Precision;
 
     use super::super::{Cli, Command};
     use super::*;
@@ -145,6 +149,20 @@ mod tests {
     }
 
     #[test]
+    fn devices_and_precisions_are_read() {
+        let flags = parse(&[]).unwrap();
+        assert_eq!((flags.device, flags.precision.wanted()), (DeviceChoice::Auto, None));
+        for (arguments, device, precision) in [
+            (["--device", "vulkan", "--precision", "f16"], DeviceChoice::Vulkan(None), Precision::F16),
+            (["--device", "vulkan:2", "--precision", "bf16"], DeviceChoice::Vulkan(Some(2)), Precision::Bf16),
+            (["--device", "cpu", "--precision", "f32"], DeviceChoice::Cpu, Precision::F32),
+        ] {
+            let flags = parse(&arguments).unwrap();
+            assert_eq!((flags.device, flags.precision.wanted()), (device, Some(precision)), "{arguments:?}");
+        }
+    }
+
+    #[test]
     fn nonsense_is_refused() {
         for arguments in [
             &["-s", "0"][..],
@@ -154,7 +172,9 @@ mod tests {
             &["--quality", "101"],
             &["--threads", "0"],
             &["--memory", "lots"],
-            &["--device", "vulkan"],
+            &["--device", "gpu"],
+            &["--device", "vulkan:x"],
+            &["--precision", "f64"],
             &["--format", "gif"],
         ] {
             assert!(parse(arguments).is_err(), "{arguments:?}");

@@ -8,13 +8,22 @@ use esrgan_upscale::{AlphaMode, Boundary, Edge, PictureFormat, Precision, TilePo
 /// `--precision`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PrecisionFlag {
-    /// bf16 where the processor has instructions for it, f32 elsewhere
+    /// bf16 where the processor has instructions for it, f16 on a GPU that has it, f32 elsewhere
     #[default]
     Auto,
     /// 32-bit floating point
     F32,
     /// Products of bfloat16, sums in 32-bit floating point; f32 where the processor has no such instructions
     Bf16,
+    /// Half precision, on GPUs; a processor takes bf16 or f32 for it
+    F16,
+}
+
+impl PrecisionFlag {
+    /// The precision that is asked for; none where any is good.
+    pub(crate) fn wanted(self) -> Option<Precision> {
+        self.into()
+    }
 }
 
 impl From<PrecisionFlag> for Option<Precision> {
@@ -23,6 +32,7 @@ impl From<PrecisionFlag> for Option<Precision> {
             PrecisionFlag::Auto => None,
             PrecisionFlag::F32 => Some(Precision::F32),
             PrecisionFlag::Bf16 => Some(Precision::Bf16),
+            PrecisionFlag::F16 => Some(Precision::F16),
         }
     }
 }
@@ -93,31 +103,6 @@ impl From<BoundaryFlag> for Boundary {
     }
 }
 
-/// `--device`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Device {
-    /// The fastest that this build can use.
-    #[default]
-    Auto,
-    /// The processor.
-    Cpu,
-}
-
-impl FromStr for Device {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let is_vulkan =
-            text == "vulkan" || text.strip_prefix("vulkan:").is_some_and(|n| n.parse::<u32>().is_ok());
-        match text {
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Cpu),
-            _ if is_vulkan => Err("this build has no GPU support: use `cpu` or `auto`".to_owned()),
-            _ => Err("expected `auto` or `cpu`".to_owned()),
-        }
-    }
-}
-
 /// `--tile`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TileFlag(pub(crate) TilePolicy);
@@ -165,12 +150,6 @@ mod tests {
 
     #[test]
     fn values_are_read() {
-        assert_eq!(
-            "vulkan:1".parse::<Device>().unwrap_err(),
-            "this build has no GPU support: use `cpu` or `auto`"
-        );
-        assert_eq!("cpu".parse(), Ok(Device::Cpu));
-        assert!("gpu".parse::<Device>().is_err());
         assert_eq!("256".parse(), Ok(TileFlag(TilePolicy::LrPx(256))));
         assert_eq!("off".parse(), Ok(TileFlag(TilePolicy::Off)));
         assert!("-3".parse::<TileFlag>().is_err());

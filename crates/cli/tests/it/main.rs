@@ -7,6 +7,8 @@ mod bench;
 #[cfg(test)]
 mod check;
 mod degrade;
+#[cfg(test)]
+mod devices;
 mod downscale;
 mod eval;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use cubecl::server::Handle;
 use esrgan_engine::Edge;
 
 use super::direct::{self, convolve_direct};
-use super::matrix::{Fragments, convolve_matrix};
+use super::matrix::{self, Fragments, convolve_matrix};
 use super::pack::PackedConvolution;
 use super::shared::{EdgeCode, Form, PlaceLaunch};
 use super::{MAX_SOURCES, VECTOR, padded};
@@ -70,19 +70,6 @@ pub(crate) struct Map {
 }
 
 impl Map {
-    /// A map whose numbers are anything.
-    pub(crate) fn empty(
-        client: &Client,
-        storage: Storage,
-        (samples, channels): (usize, usize),
-        (height, width): (usize, usize),
-        rows: Range<usize>,
-    ) -> Self {
-        let numbers = Self::numbers_of((samples, channels), width, rows.len());
-        let handle = client.empty(numbers * storage.bytes());
-        Self { handle, storage, samples, channels, height, width, rows }
-    }
-
     /// Numbers of a map of so many rows.
     pub(crate) fn numbers_of((samples, channels): (usize, usize), width: usize, rows: usize) -> usize {
         samples * rows * width * padded(channels)
@@ -141,15 +128,17 @@ pub(crate) struct Convolution {
     has_slopes: bool,
     storage: Storage,
     way: Way,
+    /// Shared memory of a cube.
+    shared_bytes: usize,
     /// Something to bind where nothing is read or written.
     nothing: Handle,
 }
 
-/// The kernel, and the channels between its barriers.
+/// The kernel; of matrices with the fewest rows that a plane may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Direct,
-    Matrix { fragments: Fragments, chunk: usize },
+    Matrix(Fragments),
 }
 
 /// The matrices that a device multiplies: rows, columns, what is summed over; and units of a plane.
@@ -159,9 +148,18 @@ pub(crate) struct MatrixUnits {
     pub(crate) n: u32,
     pub(crate) k: u32,
     pub(crate) plane_units: u32,
+    /// Whether planes always have that many units.
+    pub(crate) has_fixed_planes: bool,
+    /// Whether all taps are written out in the kernel.
+    pub(crate) unrolls_taps: bool,
     /// Shared memory of a cube.
     pub(crate) shared_bytes: usize,
 }
+
+/// Output channels of a cube at most.
+const MOST_OUTPUTS: u32 = 64;
+/// Cubes of a launch that keep a device busy: about as many as a large one has multiprocessors.
+const FEWEST_CUBES: u32 = 96;
 
 impl Convolution {
     /// Brings weights to a device, for maps in `storage`; `units` are the matrix units to be used, if any.
@@ -177,8 +175,8 @@ impl Convolution {
                 let values = packed.direct();
                 (values.len(), Storage::F32.encode(&values))
             }
-            Way::Matrix { fragments, chunk } => {
-                let values = packed.matrix(chunk, fragments.k as usize, fragments.n as usize);
+            Way::Matrix(_) => {
+                let values = packed.matrix();
                 (values.len(), storage.encode(&values))
             }
         };
@@ -193,6 +191,7 @@ impl Convolution {
             has_slopes: packed.slopes.is_some(),
             storage,
             way,
+            shared_bytes: units.map_or(0, |units| units.shared_bytes),
             nothing: client.create(Bytes::from_bytes_vec(vec![0; 256])),
         }
     }
@@ -298,13 +297,10 @@ impl Convolution {
                     );
                 }
             }
-            Way::Matrix { fragments, .. } => {
-                let count = tiles(
-                    fragments.m,
-                    fragments.tile_rows(),
-                    form.outputs / (fragments.n * fragments.columns),
-                );
-                let units = CubeDim::new_2d(fragments.plane_units, super::matrix::PLANES);
+            Way::Matrix(fragments) => {
+                let fragments = self.with_rows(fragments, (height, width), samples);
+                let count = tiles(fragments.m, fragments.tile_rows(), form.outputs / fragments.outputs());
+                let units = CubeDim::new_2d(fragments.plane_units, matrix::PLANES);
                 // SAFETY: as above.
                 unsafe {
                     convolve_matrix::launch_unchecked(
@@ -335,6 +331,17 @@ impl Convolution {
         }
     }
 
+    /// As many rows of pixels for a plane as leave enough cubes for the device: the more, the fewer loads for a product.
+    fn with_rows(&self, fragments: Fragments, (height, width): (usize, usize), samples: u32) -> Fragments {
+        let across = (width as u32).div_ceil(fragments.m) * samples;
+        let is_good = |fragments: &Fragments| {
+            let cubes = across * (height as u32).div_ceil(fragments.tile_rows());
+            fragments.shared_bytes() <= self.shared_bytes && cubes >= FEWEST_CUBES
+        };
+        let choices = [4, 2].map(|rows| Fragments { rows, ..fragments });
+        choices.into_iter().find(is_good).unwrap_or(fragments)
+    }
+
     fn form(&self, factor: usize, edge: Edge, around: &Around<'_>) -> Form {
         let mut channels = [0; MAX_SOURCES];
         for (channels, source) in channels.iter_mut().zip(&self.sources) {
@@ -342,7 +349,7 @@ impl Convolution {
         }
         let chunk = match self.way {
             Way::Direct => direct::CHUNK,
-            Way::Matrix { chunk, .. } => chunk as u32,
+            Way::Matrix(_) => matrix::CHUNK,
         };
         Form {
             channels,
@@ -446,23 +453,12 @@ fn buffer(handle: &Handle, numbers: usize) -> BufferArg {
     unsafe { BufferArg::from_raw_parts(handle.clone(), numbers) }
 }
 
-/// The kernel for a convolution on a device with matrix units: as many outputs in a cube as fit its shared memory well.
+/// The kernel for a convolution on a device with matrix units.
 fn way(packed: &PackedConvolution, units: MatrixUnits) -> Way {
-    let chunk = if packed.sources.iter().all(|channels| padded(*channels) % 32 == 0) { 32 } else { 16 };
-    let columns_in_all = padded(packed.outputs) as u32 / units.n;
-    let most = 64 / units.n;
-    let columns = (1..=most).rev().find(|columns| columns_in_all.is_multiple_of(*columns)).unwrap_or(1);
-    let fragments = |rows| Fragments {
-        m: units.m,
-        n: units.n,
-        k: units.k,
-        rows,
-        columns,
-        plane_units: units.plane_units,
-    };
-    let fits = |rows: &u32| fragments(*rows).shared_bytes(chunk as u32) <= units.shared_bytes;
-    match [4, 2, 1].into_iter().find(fits) {
-        Some(rows) => Way::Matrix { fragments: fragments(rows), chunk },
-        None => Way::Direct,
-    }
+    let in_all = padded(packed.outputs) as u32 / units.n;
+    let most = MOST_OUTPUTS / units.n;
+    let columns = (1..=most).rev().find(|columns| in_all.is_multiple_of(*columns)).unwrap_or(1);
+    let MatrixUnits { m, n, k, plane_units, has_fixed_planes, unrolls_taps, shared_bytes } = units;
+    let fragments = Fragments { m, n, k, rows: 1, columns, plane_units, has_fixed_planes, unrolls_taps };
+    if fragments.shared_bytes() <= shared_bytes { Way::Matrix(fragments) } else { Way::Direct }
 }

@@ -9,6 +9,7 @@
 //! Two kernels compute it: `direct` multiplies and adds in `f32`, `matrix` uses the units that multiply small matrices in half
 //! precision and sum in `f32`. Both have one interface, [`Convolution`].
 
+mod columns;
 mod direct;
 mod launch;
 mod matrix;
@@ -17,6 +18,7 @@ mod shared;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use columns::{MapBuffer, write_columns};
 pub(crate) use launch::{Around, Convolution, Map, MatrixUnits, Planes, Storage};
 pub(crate) use pack::PackedConvolution;
 

@@ -1,7 +1,7 @@
 //! Weights in the order in which kernels read them.
 
 use super::direct::{CHUNK, TILE_OUTPUTS};
-use super::padded;
+use super::{matrix, padded};
 
 /// A convolution's weights as a model has them.
 #[derive(Clone, Debug)]
@@ -60,19 +60,15 @@ impl PackedConvolution {
         packed
     }
 
-    /// For the kernel of matrices of `k` inputs and `n` outputs: `[chunk][tap][step of k][block of n][input][output]`.
-    pub(crate) fn matrix(&self, chunk: usize, k: usize, n: usize) -> Vec<f32> {
+    /// For the matrix kernel: `[chunk][tap][channel][output]`.
+    pub(crate) fn matrix(&self) -> Vec<f32> {
         let places = self.places();
         let outputs = padded(self.outputs);
         let mut packed = Vec::with_capacity(places.len() * 9 * outputs);
-        for chunk in places.chunks(chunk) {
+        for chunk in places.chunks(matrix::CHUNK as usize) {
             for tap in 0..9 {
-                for step in chunk.chunks(k) {
-                    for block in (0..outputs).step_by(n) {
-                        for &input in step {
-                            packed.extend((block..block + n).map(|output| self.weight(output, input, tap)));
-                        }
-                    }
+                for &input in chunk {
+                    packed.extend((0..outputs).map(|output| self.weight(output, input, tap)));
                 }
             }
         }

@@ -6,6 +6,7 @@
 
 mod build;
 mod picture;
+mod record;
 mod run;
 mod strips;
 #[cfg(test)]
@@ -144,22 +145,38 @@ impl GpuNetwork {
         sink: &mut dyn RowSink,
         progress: Progress<'_>,
     ) -> Result<(), GpuError> {
+        let workspace = self.workspace_for(planes, edge)?;
+        let result = run::Run { network: self, workspace: &workspace, planes, edge, progress }.all(sink);
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(workspace);
+        result
+    }
+
+    /// Seconds of passes over a picture on the device alone: without the ways of picture and result between host and device, and
+    /// without compiling kernels.
+    ///
+    /// # Errors
+    /// As [`GpuNetwork::run`].
+    pub fn seconds(&self, planes: &[Plane], passes: usize) -> Result<Vec<f64>, GpuError> {
+        let edge = Edge::Zero;
+        let workspace = self.workspace_for(planes, edge)?;
+        let progress = &|_| std::ops::ControlFlow::Continue(());
+        run::Run { network: self, workspace: &workspace, planes, edge, progress }.seconds(passes)
+    }
+
+    /// The memory for a picture, which is one that the network reads.
+    fn workspace_for(&self, planes: &[Plane], edge: Edge) -> Result<Workspace, GpuError> {
         if planes.len() != self.spec.in_channels() {
             let (expected, found) = (self.spec.in_channels(), planes.len());
             return Err(EngineError::Channels { expected, found }.into());
         }
         let size = |plane: &Plane| (plane.width(), plane.height());
         let expected = size(&planes[0]);
-        if let Some(other) =
-            planes.iter().find(|plane| size(plane) != expected || expected.0 * expected.1 == 0)
-        {
+        let is_other = |plane: &&Plane| size(plane) != expected || expected.0 * expected.1 == 0;
+        if let Some(other) = planes.iter().find(is_other) {
             let expected = (expected.0.max(1), expected.1.max(1));
             return Err(EngineError::Size { expected, found: size(other) }.into());
         }
-        let workspace = self.workspace(self.grid(expected.0, expected.1), edge)?;
-        let result = run::Run { network: self, workspace: &workspace, planes, edge, progress }.all(sink);
-        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(workspace);
-        result
+        self.workspace(self.grid(expected.0, expected.1), edge)
     }
 
     /// Gives back the memory of feature maps that the last run left for the next.

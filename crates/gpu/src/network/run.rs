@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::pin::Pin;
+use std::time::Instant;
 
 use cubecl::bytes::Bytes;
 use cubecl::future::block_on;
@@ -10,6 +11,7 @@ use esrgan_core::Plane;
 use esrgan_engine::{Edge, EngineError, Progress, RowSink};
 
 use super::picture::{Rows, interleaved};
+use super::record::Recording;
 use super::strips::{rows_needed, strips};
 use super::{DenseBlock, GpuNetwork, Trunk, TrunkMaps, storage};
 use crate::error::GpuError;
@@ -22,6 +24,9 @@ const LAUNCH_MULTIPLY_ADDS: u64 = 20_000_000_000;
 /// Multiply-adds after which the host waits for the device: what a fast device does in some hundredths of a second, a slow one in
 /// seconds. So progress is what was computed, not what was asked for.
 const WAIT_MULTIPLY_ADDS: u64 = 4_000_000_000_000;
+
+/// Passes before any is timed: kernels are compiled, and launches recorded.
+const WARM_UP_PASSES: usize = 3;
 
 /// Buffers of a run, by their sizes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,6 +168,7 @@ pub(super) struct Workspace {
     pub(super) needs: Needs,
     /// In the order of [`Needs::sizes`].
     handles: Vec<Handle>,
+    pub(super) recording: Recording,
 }
 
 impl Workspace {
@@ -182,7 +188,7 @@ impl Workspace {
             sizes.into_iter().map(|size| client.empty(size as usize)).collect::<Vec<Handle>>()
         });
         network.gpu.check(&handles, needed_bytes)?;
-        Ok(Self { needs, handles })
+        Ok(Self { needs, handles, recording: Recording::default() })
     }
 
     /// The buffers in the order of [`Needs::sizes`], one after the other.
@@ -257,29 +263,85 @@ impl Run<'_> {
     pub(super) fn all(&self, sink: &mut dyn RowSink) -> Result<(), GpuError> {
         let maps = self.workspace.maps();
         let client = self.network.gpu.client();
-        let picture =
-            interleaved(self.planes, self.network.spec.unshuffle(), self.edge, self.workspace.needs.grid);
-        client.write(&maps.picture.handle, Bytes::from_bytes_vec(picture));
+        self.upload(&maps);
+        if let Some(whole) = self.small() {
+            self.workspace.recording.compute(client, &mut || self.compute(&maps, &whole))?;
+            let bytes = Box::pin(client.read_async(vec![maps.results[0].clone()]));
+            self.tell(0.5)?;
+            self.emit(Pending { rows: whole, bytes }, sink)?;
+            return self.tell(1.0);
+        }
+        self.in_strips(&maps, sink)
+    }
+
+    /// The rows of a result that is made in one strip, and so fast that nobody waits for it.
+    fn small(&self) -> Option<Range<usize>> {
+        let [whole] = &self.workspace.needs.strips[..] else { return None };
+        (self.total() <= WAIT_MULTIPLY_ADDS).then(|| whole.clone())
+    }
+
+    /// Asks for a small picture's launches.
+    fn compute(&self, maps: &Maps, whole: &Range<usize>) -> Result<(), GpuError> {
         let mut asked = Asked::default();
-        let trunk = self.trunk(&maps, &mut asked)?;
+        let trunk = self.trunk(maps, &mut asked)?;
+        self.strip(whole, &trunk, (&maps.tail, &maps.results[0]), &mut asked)
+    }
+
+    /// Computes a large picture; the rows of one strip are handed over while the next is computed.
+    fn in_strips(&self, maps: &Maps, sink: &mut dyn RowSink) -> Result<(), GpuError> {
+        let client = self.network.gpu.client();
+        let mut asked = Asked::default();
+        let trunk = self.trunk(maps, &mut asked)?;
         let mut pending: Option<Pending<'_>> = None;
-        let strips = &self.workspace.needs.strips;
-        for (number, strip) in strips.iter().enumerate() {
+        for (number, strip) in self.workspace.needs.strips.iter().enumerate() {
             let result = &maps.results[number % 2];
             self.strip(strip, &trunk, (&maps.tail, result), &mut asked)?;
             let bytes = Box::pin(client.read_async(vec![result.clone()]));
             let next = Pending { rows: strip.clone(), bytes };
-            // The rows of one strip are handed over while the next is computed.
             if let Some(ready) = pending.replace(next) {
                 self.emit(ready, sink)?;
             }
-            let share = (number + 1) as f64 / strips.len() as f64;
-            self.tell(asked.done as f64 / self.total() as f64 * share.max(0.5))?;
+            self.tell(asked.done as f64 / self.total() as f64)?;
         }
         if let Some(last) = pending {
             self.emit(last, sink)?;
         }
         self.tell(1.0)
+    }
+
+    /// Seconds of so many passes without the ways of picture and result between host and device, and without the first, in which
+    /// kernels are compiled.
+    pub(super) fn seconds(&self, passes: usize) -> Result<Vec<f64>, GpuError> {
+        let maps = self.workspace.maps();
+        let client = self.network.gpu.client();
+        self.upload(&maps);
+        let wait = || block_on(client.sync()).map_err(GpuError::driver);
+        let mut seconds = Vec::with_capacity(passes);
+        for _ in 0..passes + WARM_UP_PASSES {
+            wait()?;
+            let start = Instant::now();
+            match self.small() {
+                Some(whole) => {
+                    self.workspace.recording.compute(client, &mut || self.compute(&maps, &whole))?;
+                }
+                None => {
+                    let mut asked = Asked::default();
+                    let trunk = self.trunk(&maps, &mut asked)?;
+                    for (number, strip) in self.workspace.needs.strips.iter().enumerate() {
+                        self.strip(strip, &trunk, (&maps.tail, &maps.results[number % 2]), &mut asked)?;
+                    }
+                }
+            }
+            wait()?;
+            seconds.push(start.elapsed().as_secs_f64());
+        }
+        Ok(seconds.split_off(WARM_UP_PASSES))
+    }
+
+    fn upload(&self, maps: &Maps) {
+        let needs = &self.workspace.needs;
+        let picture = interleaved(self.planes, self.network.spec.unshuffle(), self.edge, needs.grid);
+        self.network.gpu.client().write(&maps.picture.handle, Bytes::from_bytes_vec(picture));
     }
 
     /// Multiply-adds of the whole run.

@@ -113,8 +113,11 @@ fn compare(gpu: &Gpu, parts: SpecParts, size: (usize, usize), edge: Edge) {
         let found = on_gpu(&network, &planes, edge);
         let reached = decibels(&expected, &found);
         assert!(reached >= least, "{parts:?} {size:?} {edge:?} {}: {reached:.1} dB", precision.name());
-        let again = on_gpu(&network, &planes, edge);
-        assert!(found.iter().zip(&again).all(|(a, b)| a.to_bits() == b.to_bits()), "the same bits again");
+        // Plainly, then recorded, then repeated from the record.
+        for _ in 0..3 {
+            let again = on_gpu(&network, &planes, edge);
+            assert!(found.iter().zip(&again).all(|(a, b)| a.to_bits() == b.to_bits()), "the same bits again");
+        }
     }
 }
 
@@ -150,6 +153,25 @@ fn strips_give_the_bits_of_the_whole() {
         let found = on_gpu(&network, &planes, edge);
         assert!(whole.iter().zip(&found).all(|(a, b)| a.to_bits() == b.to_bits()), "{edge:?}");
     }
+}
+
+#[test]
+fn a_record_serves_other_pictures_and_other_threads() {
+    let Some(gpu) = gpu() else { return };
+    let model = model(rrdb(Family::Rrdb, 1, &[2]));
+    let network = GpuNetwork::new(&gpu, &model, Precision::F32).unwrap();
+    let first = picture(3, (5, 4));
+    let mut second = first.clone();
+    second[1].samples_mut().iter_mut().for_each(|sample| *sample = 1.0 - *sample);
+    for _ in 0..3 {
+        on_gpu(&network, &first, Edge::Zero);
+    }
+    assert!(network.kept.lock().unwrap().as_ref().unwrap().recording.is_recorded());
+    assert!(decibels(&on_cpu(&model, &second, Edge::Zero), &on_gpu(&network, &second, Edge::Zero)) > 100.0);
+    let elsewhere =
+        std::thread::scope(|scope| scope.spawn(|| on_gpu(&network, &first, Edge::Zero)).join().unwrap());
+    assert!(decibels(&on_cpu(&model, &first, Edge::Zero), &elsewhere) > 100.0);
+    assert!(network.seconds(&first, 2).unwrap().iter().all(|seconds| *seconds > 0.0));
 }
 
 #[test]
