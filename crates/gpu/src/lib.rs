@@ -13,5 +13,5 @@ mod network;
 
 pub use device::{DeviceInfo, DeviceKind, Gpu, devices, refusals};
 pub use error::GpuError;
-pub use kernels::{MapBuffer, Storage, write_columns};
+pub use kernels::{MapBuffer, write_columns};
 pub use network::GpuNetwork;

@@ -31,7 +31,8 @@ pub fn to_host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().iter::<f32>().collect()
 }
 
-fn is_on_processor<const D: usize>(tensor: &Tensor<D>) -> bool {
+/// Whether a tensor lies on the processor.
+pub(crate) fn is_on_processor<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.device() == Device::flex()
 }
 

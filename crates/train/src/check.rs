@@ -9,9 +9,10 @@ use esrgan_core::{forget_peak_memory, peak_memory_bytes};
 use esrgan_dataset::{Inspection, ValidationFolders, inspect};
 use esrgan_model::Isa;
 use esrgan_recipe::{Losses, Recipe};
+use esrgan_upscale::DeviceChoice;
 use esrgan_weights::{Limits, load_tensors};
 
-use crate::device::{DeviceChoice, InsteadOfBf16};
+use crate::device::InsteadOfBf16;
 use crate::error::TrainError;
 use crate::networks::Networks;
 use crate::state::State;

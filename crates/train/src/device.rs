@@ -1,82 +1,38 @@
-//! Where a run is computed, as it is asked for.
+//! Where a run is computed.
 
 use std::fmt;
-use std::str::FromStr;
 
 use esrgan_model::{ComputeDevice, Isa};
+use esrgan_upscale::DeviceChoice;
 
 use crate::error::TrainError;
 
-/// Where a run is computed, as it is asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DeviceChoice {
-    /// The first real GPU that Vulkan shows, where this program was built with it; else the processor.
-    #[default]
-    Auto,
-    /// The processor.
-    Cpu,
-    /// A device that Vulkan shows, by its number, or the first real GPU.
-    Vulkan(Option<usize>),
+/// The device that a wish gets. Unlike an enlargement, a training does not fall back where a GPU is asked for: it takes days.
+///
+/// # Errors
+/// [`TrainError::NoGpu`], and [`TrainError::Model`] for a number that there is not.
+#[cfg(feature = "vulkan")]
+pub(crate) fn chosen(wish: DeviceChoice) -> Result<ComputeDevice, TrainError> {
+    use esrgan_model::VulkanDevice;
+
+    let device = match wish {
+        DeviceChoice::Cpu => None,
+        DeviceChoice::Auto => VulkanDevice::first_gpu(),
+        DeviceChoice::Vulkan(None) => Some(VulkanDevice::first_gpu().ok_or(TrainError::NoGpu)?),
+        DeviceChoice::Vulkan(Some(number)) => Some(VulkanDevice::of(number)?),
+    };
+    Ok(device.map_or(ComputeDevice::Processor, ComputeDevice::Vulkan))
 }
 
-/// A device that there cannot be.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected `auto`, `cpu`, `vulkan` or `vulkan:` and a number, not `{found}`")]
-pub struct UnknownDeviceError {
-    /// What was asked for.
-    pub found: String,
-}
-
-impl FromStr for DeviceChoice {
-    type Err = UnknownDeviceError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let unknown = || UnknownDeviceError { found: text.to_owned() };
-        match text {
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Cpu),
-            "vulkan" => Ok(Self::Vulkan(None)),
-            _ => {
-                let number = text.strip_prefix("vulkan:").and_then(|number| number.parse().ok());
-                number.map(|number| Self::Vulkan(Some(number))).ok_or_else(unknown)
-            }
-        }
-    }
-}
-
-impl fmt::Display for DeviceChoice {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Auto => formatter.write_str("auto"),
-            Self::Cpu => formatter.write_str("cpu"),
-            Self::Vulkan(None) => formatter.write_str("vulkan"),
-            Self::Vulkan(Some(number)) => write!(formatter, "vulkan:{number}"),
-        }
-    }
-}
-
-impl DeviceChoice {
-    /// The device itself.
-    #[cfg(feature = "vulkan")]
-    pub(crate) fn found(self) -> Result<ComputeDevice, TrainError> {
-        use esrgan_model::VulkanDevice;
-
-        let device = match self {
-            Self::Cpu => None,
-            Self::Auto => VulkanDevice::first_gpu(),
-            Self::Vulkan(None) => Some(VulkanDevice::first_gpu().ok_or(TrainError::NoGpu)?),
-            Self::Vulkan(Some(number)) => Some(VulkanDevice::of(number)?),
-        };
-        Ok(device.map_or(ComputeDevice::Processor, ComputeDevice::Vulkan))
-    }
-
-    /// The device itself: the processor.
-    #[cfg(not(feature = "vulkan"))]
-    pub(crate) fn found(self) -> Result<ComputeDevice, TrainError> {
-        match self {
-            Self::Auto | Self::Cpu => Ok(ComputeDevice::Processor),
-            Self::Vulkan(_) => Err(TrainError::NoVulkan),
-        }
+/// The device that a wish gets: the processor.
+///
+/// # Errors
+/// [`TrainError::NoVulkan`] where a GPU is asked for.
+#[cfg(not(feature = "vulkan"))]
+pub(crate) fn chosen(wish: DeviceChoice) -> Result<ComputeDevice, TrainError> {
+    match wish {
+        DeviceChoice::Auto | DeviceChoice::Cpu => Ok(ComputeDevice::Processor),
+        DeviceChoice::Vulkan(_) => Err(TrainError::NoVulkan),
     }
 }
 
@@ -109,26 +65,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn devices_are_read_as_they_are_written() {
-        for (text, expected) in [
-            ("auto", DeviceChoice::Auto),
-            ("cpu", DeviceChoice::Cpu),
-            ("vulkan", DeviceChoice::Vulkan(None)),
-            ("vulkan:3", DeviceChoice::Vulkan(Some(3))),
-        ] {
-            assert_eq!(text.parse(), Ok(expected));
-            assert_eq!(expected.to_string(), text);
-        }
-        for text in ["", "gpu", "vulkan:", "vulkan:-1", "vulkan:x", "cpu:0"] {
-            let error = text.parse::<DeviceChoice>().unwrap_err().to_string();
-            assert!(error.contains(&format!("`{text}`")) && error.contains("vulkan:"), "{error}");
-        }
-    }
-
-    #[test]
     fn the_processor_is_always_there() {
-        assert_eq!(DeviceChoice::Cpu.found().unwrap(), ComputeDevice::Processor);
-        assert!(DeviceChoice::Auto.found().is_ok());
-        assert!(DeviceChoice::Vulkan(Some(1_000)).found().is_err());
+        assert_eq!(chosen(DeviceChoice::Cpu).unwrap(), ComputeDevice::Processor);
+        assert!(chosen(DeviceChoice::Auto).is_ok());
+        assert!(chosen(DeviceChoice::Vulkan(Some(1_000))).is_err());
     }
 }

@@ -20,7 +20,7 @@ mod validate;
 
 pub use adam::{Adam, AdamSettings};
 pub use check::{CheckEvent, Checked, Trial, check};
-pub use device::{DeviceChoice, InsteadOfBf16, UnknownDeviceError};
+pub use device::InsteadOfBf16;
 pub use error::TrainError;
 pub use figures::{Figure, Figures, Unread};
 pub use losses::{AdversarialLoss, FeatureLoss, PerceptualLoss, PixelLoss};
@@ -29,3 +29,4 @@ pub use step::{Adversaries, Crops, Found, GanLosses, Trained, pixel_gradient};
 
 pub use esrgan_dataset::{Duplicate, Inspection};
 pub use esrgan_model::Isa;
+pub use esrgan_upscale::DeviceChoice;

@@ -10,10 +10,11 @@ use esrgan_recipe::{
     AdversarialKind, Discriminator as DiscriminatorSettings, DiscriminatorKind, FeatureCriterion, Optimizer,
     OptimizerKind, Perceptual, PerceptualNetwork, PixelKind, Precision, Recipe, Stage,
 };
+use esrgan_upscale::DeviceChoice;
 use esrgan_weights::{Activation, Family, Limits, LoadOptions, ModelSpec, SpecParts, load, load_tensors};
 
 use crate::adam::{Adam, AdamSettings};
-use crate::device::{DeviceChoice, InsteadOfBf16};
+use crate::device::{InsteadOfBf16, chosen};
 use crate::error::TrainError;
 use crate::losses::{AdversarialLoss, FeatureLoss, PerceptualLoss, PixelLoss};
 use crate::step::{GanLosses, Trained};
@@ -39,7 +40,7 @@ impl Networks {
     /// Those of a recipe, computed on a device, and on the processor with an instruction set, the fastest one where it is `None`;
     /// files that the recipe names are read.
     pub(crate) fn of(recipe: &Recipe, device: DeviceChoice, isa: Option<Isa>) -> Result<Self, TrainError> {
-        let arithmetic = match device.found()? {
+        let arithmetic = match chosen(device)? {
             ComputeDevice::Processor => Arithmetic::serving(available(isa)?, precision(recipe.precision)),
             device => Arithmetic::serving_on(device, precision(recipe.precision)),
         };

@@ -13,9 +13,10 @@ use esrgan_evaluate::Metric;
 use esrgan_journal::{Journal, Monitor, Record, RecordKind, Thresholds, Warning, read_records};
 use esrgan_model::Isa;
 use esrgan_recipe::Recipe;
+use esrgan_upscale::DeviceChoice;
 use esrgan_weights::{Model, SaveOptions};
 
-use crate::device::{DeviceChoice, InsteadOfBf16};
+use crate::device::InsteadOfBf16;
 use crate::error::TrainError;
 use crate::figures::Figures;
 use crate::networks::Networks;

@@ -8,7 +8,7 @@ use esrgan_evaluate::{
 };
 use esrgan_journal::{Record, RecordKind};
 use esrgan_recipe::Recipe;
-use esrgan_upscale::{Filter, ModelOptions, PictureOptions, Precision, Upscaler};
+use esrgan_upscale::{DeviceChoice, Filter, ModelOptions, PictureOptions, Precision, Upscaler};
 use esrgan_weights::Model;
 
 use crate::error::TrainError;
@@ -69,12 +69,17 @@ impl Validation {
         }))
     }
 
-    /// Measures a model after a step. In f32, whatever the precision of the training.
+    /// Measures a model after a step. In f32 on the processor, whatever trained.
     pub(crate) fn measure(&self, model: Model, step: u64) -> Result<Validated, TrainError> {
         let precision = Some(Precision::F32);
         let upscaler = Upscaler::new(
             model,
-            &ModelOptions { threads: self.threads, precision, ..ModelOptions::default() },
+            &ModelOptions {
+                threads: self.threads,
+                precision,
+                device: DeviceChoice::Cpu,
+                ..ModelOptions::default()
+            },
         )?;
         let method = Method::Model { upscaler: &upscaler, options: Box::new(PictureOptions::default()) };
         let name = format!("step-{step:08}");

@@ -7,7 +7,7 @@ use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 use cubecl::server::Handle;
 
-use super::{Storage, VECTOR};
+use super::VECTOR;
 
 /// Units of a cube.
 const UNITS: u32 = 256;
@@ -21,8 +21,8 @@ const TAPS: u32 = 9;
 pub struct MapBuffer {
     /// Its numbers, in a row.
     pub handle: Handle,
-    /// How they lie there.
-    pub storage: Storage,
+    /// Their type.
+    pub element: ElemType,
     /// Samples, height, width, channels.
     pub shape: [usize; 4],
 }
@@ -44,7 +44,7 @@ pub fn write_columns(
     client: &Client,
     map: &MapBuffer,
     is_turned: bool,
-    (columns, storage): (&Handle, Storage),
+    (columns, element): (&Handle, ElemType),
 ) {
     let [samples, height, width, channels] = map.shape;
     let numbers = samples * height * width * channels;
@@ -70,8 +70,8 @@ pub fn write_columns(
             (channels / vector) as u32,
             items,
             is_turned,
-            map.storage.element(),
-            storage.element(),
+            map.element,
+            element,
         );
     }
 }
@@ -114,6 +114,7 @@ mod tests {
 
     use super::*;
     use crate::device::tests::gpu;
+    use crate::kernels::Storage;
     use crate::kernels::tests::Numbers;
 
     #[test]
@@ -126,10 +127,10 @@ mod tests {
             let [samples, height, width, channels] = shape;
             let values = Numbers(3).many(shape.iter().product());
             let handle = client.create(Bytes::from_bytes_vec(Storage::F32.encode(&values)));
-            let map = MapBuffer { handle, storage: Storage::F32, shape };
+            let map = MapBuffer { handle, element: Storage::F32.element(), shape };
             let poison = vec![f32::NAN; map.column_numbers()];
             let columns = client.create(Bytes::from_bytes_vec(Storage::F32.encode(&poison)));
-            write_columns(client, &map, is_turned, (&columns, Storage::F32));
+            write_columns(client, &map, is_turned, (&columns, Storage::F32.element()));
             let bytes = client.read_one(columns).unwrap();
             let mut found = bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
             for sample in 0..samples {

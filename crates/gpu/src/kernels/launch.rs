@@ -16,7 +16,7 @@ use super::{MAX_SOURCES, VECTOR, padded};
 
 /// How numbers of a map lie in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Storage {
+pub(crate) enum Storage {
     /// 32-bit floating point.
     F32,
     /// IEEE half precision.

@@ -4,7 +4,9 @@
 
 use burn::tensor::Tensor;
 
-use super::product::{Half, multiply};
+use super::product::{Half, multiply, narrowed};
+#[cfg(feature = "vulkan")]
+use crate::reduction::is_on_processor;
 
 /// Pixels that a convolution sees.
 pub(super) const TAPS: usize = 9;
@@ -21,15 +23,41 @@ pub(super) enum Taps {
     Turned,
 }
 
-/// What each pixel of a map of `[sample][row][column][channel]` sees: `[pixel][tap * channels + channel]`; zeros beyond the edge.
-pub(super) fn columns(map: Tensor<4>, taps: Taps) -> Tensor<2> {
+/// What each pixel of a map of `[sample][row][column][channel]` sees: `[pixel][tap * channels + channel]`, as products read it; zeros
+/// beyond the edge.
+pub(super) fn columns(map: Tensor<4>, taps: Taps, half: Option<Half>) -> Tensor<2> {
     #[cfg(feature = "vulkan")]
-    if let Some(columns) = on_gpu(&map, taps) {
-        return columns;
+    if !is_on_processor(&map) {
+        return written(map, taps, half);
     }
+    gathered(narrowed(map, half), taps)
+}
+
+/// Columns by one launch.
+#[cfg(feature = "vulkan")]
+fn written(map: Tensor<4>, taps: Taps, half: Option<Half>) -> Tensor<2> {
+    use burn::backend::Wgpu;
+    use burn::backend::cubecl::dtype_to_elem_type;
+    use burn_cubecl::kernel::into_contiguous;
+    use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
+    use esrgan_gpu::{MapBuffer, write_columns};
+
     let [samples, height, width, channels] = map.dims();
-    let options = (&map.device(), map.dtype());
-    let padded = Tensor::<4>::zeros([samples, height + 2, width + 2, channels], options);
+    let map = into_contiguous(map.try_into_primitive::<Wgpu>().expect("a map of a GPU without autodiff"));
+    let dtype = half.map_or(map.dtype, Half::dtype);
+    let shape = [samples * height * width, TAPS * channels];
+    let found = empty_device_contiguous_dtype(map.client.clone(), map.device.clone(), shape.into(), dtype);
+    let shape = [samples, height, width, channels];
+    let buffer = MapBuffer { handle: map.handle.clone(), element: dtype_to_elem_type(map.dtype), shape };
+    let target = (&found.handle, dtype_to_elem_type(dtype));
+    write_columns(&map.client, &buffer, taps == Taps::Turned, target);
+    Tensor::from_primitive::<Wgpu>(found)
+}
+
+/// Columns by ordinary operations.
+fn gathered(map: Tensor<4>, taps: Taps) -> Tensor<2> {
+    let [samples, height, width, channels] = map.dims();
+    let padded = Tensor::<4>::zeros([samples, height + 2, width + 2, channels], &map.device());
     let inner = [0..samples, 1..height + 1, 1..width + 1, 0..channels];
     let padded = padded.slice_assign(inner, map);
     let tap = |tap: usize| {
@@ -38,30 +66,6 @@ pub(super) fn columns(map: Tensor<4>, taps: Taps) -> Tensor<2> {
         padded.clone().slice([0..samples, y..y + height, x..x + width, 0..channels])
     };
     Tensor::cat((0..TAPS).map(tap).collect(), 3).reshape([samples * height * width, TAPS * channels])
-}
-
-/// The same in one launch, where the map lies on a GPU.
-#[cfg(feature = "vulkan")]
-fn on_gpu(map: &Tensor<4>, taps: Taps) -> Option<Tensor<2>> {
-    use burn::backend::Wgpu;
-    use burn::tensor::{DType, Shape};
-    use burn_cubecl::kernel::into_contiguous;
-    use burn_cubecl::ops::numeric::empty_device_dtype;
-    use esrgan_gpu::{MapBuffer, Storage, write_columns};
-
-    let shape = map.dims();
-    let storage = match map.dtype() {
-        DType::F32 => Storage::F32,
-        DType::F16 => Storage::F16,
-        DType::BF16 => Storage::Bf16,
-        _ => return None,
-    };
-    let map = into_contiguous(map.clone().try_into_primitive::<Wgpu>().ok()?);
-    let rows = Shape::from([shape[0] * shape[1] * shape[2], TAPS * shape[3]]);
-    let columns = empty_device_dtype(map.client.clone(), map.device.clone(), rows, map.dtype);
-    let buffer = MapBuffer { handle: map.handle.clone(), storage, shape };
-    write_columns(&map.client, &buffer, taps == Taps::Turned, (&columns.handle, storage));
-    Some(Tensor::from_primitive::<Wgpu>(columns))
 }
 
 /// Filters `[output][input][tap]` as the columns of a map are multiplied with.

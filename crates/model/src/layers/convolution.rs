@@ -84,7 +84,7 @@ impl TensorOperation<3> for Convolution {
         let filters = narrowed(straight_filters(self.filters(&weights)), self.half);
         let biases = biases.reshape([1, self.outputs]);
         let parts = self.parts(self.shape[1]).map(|part| {
-            let columns = columns(narrowed(self.seen(&map, part), self.half), Taps::Straight);
+            let columns = columns(self.seen(&map, part), Taps::Straight, self.half);
             multiply(columns, filters.clone(), self.half) + biases.clone()
         });
         let output = joined(parts.collect());
@@ -118,7 +118,7 @@ impl TensorOperation<3> for Convolution {
             let samples = part.len();
             let rows = part.start * height * width..part.end * height * width;
             let gradient = gradient.clone().slice([rows]).reshape([samples, height, width, self.outputs]);
-            let columns = columns(gradient, Taps::Turned);
+            let columns = columns(gradient, Taps::Turned, self.half);
             if wants[0] {
                 let products = multiply(columns.clone(), filters.clone(), self.half);
                 of_map.push(self.gathered(unscaled(products, &factor), samples));

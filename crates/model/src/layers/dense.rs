@@ -57,7 +57,7 @@ impl DenseBlock {
     fn columns(&self, map: Tensor<2>, taps: Taps) -> Tensor<2> {
         let [samples, _, height, width] = self.shape;
         let channels = map.dims()[1];
-        columns(map.reshape([samples, height, width, channels]), taps)
+        columns(map.reshape([samples, height, width, channels]), taps, self.half)
     }
 
     /// The weights with which convolutions `index` and all behind it see map `index`, side by side.
@@ -80,7 +80,7 @@ impl DenseBlock {
         let mut sums = biases;
         for index in 0..CONVOLUTIONS {
             let seen = features.last().unwrap_or(map).clone();
-            let columns = self.columns(narrowed(seen, self.half), Taps::Straight);
+            let columns = self.columns(seen, Taps::Straight);
             let filters = narrowed(self.weights_of_map(weights, index), self.half);
             sums = multiply(columns, filters, self.half) + sums;
             if index + 1 < CONVOLUTIONS {
@@ -131,8 +131,8 @@ impl TensorOperation<11> for DenseBlock {
                 of_maps = Some(found.narrow(1, 0, inputs));
             }
             of_biases.push(sum.clone().sum_dim(0).reshape([outputs]));
-            let (narrow, factor) = scaled(sum.clone(), self.half);
-            let columns = self.columns(narrow, Taps::Turned);
+            let (gradient, factor) = scaled(sum.clone(), self.half);
+            let columns = self.columns(gradient, Taps::Turned);
             let filters = narrowed(turned_filters(self.filters(&weights[index], index)), self.half);
             let products = unscaled(multiply(columns.clone(), filters, self.half), &factor);
             of_maps = Some(match of_maps {

@@ -24,8 +24,9 @@ impl Half {
         }
     }
 
+    /// As Burn calls it.
     #[cfg(feature = "vulkan")]
-    fn dtype(self) -> burn::tensor::DType {
+    pub(super) fn dtype(self) -> burn::tensor::DType {
         match self {
             Self::Bf16 => burn::tensor::DType::BF16,
             Self::F16 => burn::tensor::DType::F16,
@@ -56,25 +57,25 @@ pub(super) fn narrowed<const D: usize>(values: Tensor<D>, _: Option<Half>) -> Te
     values
 }
 
-/// A gradient as products read it, and what a product with it is divided by, if by anything.
+/// A gradient whose [`super::columns::columns`] products read, and what a product with them is divided by, if by anything.
 #[cfg(feature = "vulkan")]
 pub(super) fn scaled(gradient: Tensor<2>, half: Option<Half>) -> (Tensor<2>, Option<Tensor<2>>) {
     if half != Some(Half::F16) {
-        return (narrowed(gradient, half), None);
+        return (gradient, None);
     }
     // Gradients of a mean over a batch would vanish. The factor is found where they lie.
     let largest = gradient.clone().abs().max_dim(0).max_dim(1).clamp_min(SMALLEST_LARGEST);
     let factor = largest.recip().mul_scalar(LARGEST_GRADIENT);
-    (narrowed(gradient * factor.clone(), half), Some(factor))
+    (gradient * factor.clone(), Some(factor))
 }
 
-/// A gradient as products read it: as it is.
+/// A gradient whose columns products read: as it is.
 #[cfg(not(feature = "vulkan"))]
 pub(super) fn scaled(gradient: Tensor<2>, _: Option<Half>) -> (Tensor<2>, Option<Tensor<2>>) {
     (gradient, None)
 }
 
-/// A product in `f32`, of what [`narrowed`] or [`scaled`] gave.
+/// A product in `f32`, of what [`narrowed`] or [`super::columns::columns`] gave.
 #[cfg(feature = "vulkan")]
 pub(super) fn multiply(left: Tensor<2>, right: Tensor<2>, half: Option<Half>) -> Tensor<2> {
     use burn::backend::Wgpu;

@@ -1,4 +1,4 @@
-//! Training in bf16 beside training in `f32`: same seed, same data.
+//! Training in bf16, or on a device in the half precision that it has, beside training in `f32`: same seed, same data.
 
 use esrgan_model::{Arithmetic, ComputeDevice, Isa, Precision};
 use esrgan_train::{Adam, AdamSettings, Crops, PixelLoss, Trained, pixel_gradient};
@@ -38,8 +38,7 @@ fn crops(step: u64) -> Crops {
 }
 
 /// The losses of all steps.
-fn losses(precision: Precision) -> Vec<f64> {
-    let arithmetic = Arithmetic { isa: Isa::Portable, precision, device: ComputeDevice::Processor };
+fn losses(arithmetic: Arithmetic) -> Vec<f64> {
     let generator = small_generator(1).computed_with(arithmetic);
     let parameters = generator.initial(7);
     let optimizer = Adam::new(AdamSettings { betas: (0.9, 0.99), ..AdamSettings::default() }, &parameters);
@@ -47,16 +46,33 @@ fn losses(precision: Precision) -> Vec<f64> {
     (0..STEPS)
         .map(|step| {
             let found = pixel_gradient(&generator, &trained.parameters, (PixelLoss::L1, 1.0), &crops(step));
+            let loss = found.figures.read()[0].1;
             trained.update(found.gradient, 1e-3);
-            found.figures.read()[0].1
+            loss
         })
         .collect()
 }
 
 #[test]
 fn losses_in_bf16_stay_with_those_in_f32() {
-    let (f32, bf16) = (losses(Precision::F32), losses(Precision::Bf16));
-    let parts: Vec<f64> = f32.iter().zip(&bf16).map(|(f32, bf16)| (bf16 - f32).abs() / f32).collect();
+    let portable = |precision| Arithmetic { isa: Isa::Portable, precision, device: ComputeDevice::Processor };
+    compare(&losses(portable(Precision::F32)), &losses(portable(Precision::Bf16)));
+}
+
+#[test]
+fn losses_in_half_precision_on_a_device_stay_with_those_in_f32() {
+    for device in crate::devices::devices() {
+        let arithmetic = Arithmetic::serving_on(device, Precision::Bf16);
+        if arithmetic.precision == Precision::Bf16 {
+            compare(&losses(Arithmetic::on(device)), &losses(arithmetic));
+        } else if device != ComputeDevice::Reference {
+            eprintln!("SKIPPED: {device:?} does not multiply matrices of half precision");
+        }
+    }
+}
+
+fn compare(f32: &[f64], bf16: &[f64]) {
+    let parts: Vec<f64> = f32.iter().zip(bf16).map(|(f32, bf16)| (bf16 - f32).abs() / f32).collect();
     println!("{f32:?}\n{bf16:?}\n{parts:?}");
     let largest = parts.iter().copied().fold(0.0, f64::max);
     assert!(largest < PART, "off by {largest}: {parts:?}");

@@ -19,7 +19,7 @@ use crate::small_generator;
 const PART: f64 = 60.0 * 55.0 * f32::EPSILON as f64;
 
 /// Devices that are compared with the processor's own layers.
-fn devices() -> Vec<ComputeDevice> {
+pub(crate) fn devices() -> Vec<ComputeDevice> {
     #[cfg(not(feature = "vulkan"))]
     return vec![ComputeDevice::Reference];
     #[cfg(feature = "vulkan")]
