@@ -19,8 +19,7 @@ mod shared;
 pub(crate) mod tests;
 
 pub use columns::{MapBuffer, write_columns};
-pub use launch::Storage;
-pub(crate) use launch::{Around, Convolution, Map, MatrixUnits, Planes};
+pub(crate) use launch::{Around, Convolution, Map, MatrixUnits, Planes, Storage};
 pub(crate) use pack::PackedConvolution;
 
 /// Channels of a map are filled up to a multiple of this.
