@@ -9,7 +9,7 @@ use super::product::{Half, multiply, narrowed, scaled, unscaled};
 use crate::tensor_operation::TensorOperation;
 
 /// Most values of a matrix of columns, unless one sample has more: 256 MB. A device's buffers have limits, some of 1 GB.
-const MOST_COLUMN_VALUES: usize = 1 << 26;
+pub(super) const MOST_COLUMN_VALUES: usize = 1 << 26;
 
 /// A convolution, see [`super::Map::conv3x3`], over `[sample][row][column][channel]`. Inputs are the map, weights and biases.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub(super) struct Convolution {
     pub(super) slope: Option<f32>,
     /// In what it multiplies, if not in `f32`.
     pub(super) half: Option<Half>,
+    /// Most values of a matrix of columns, unless one sample has more.
+    pub(super) most_values: usize,
 }
 
 impl Convolution {
@@ -39,7 +41,7 @@ impl Convolution {
     /// Samples that are multiplied together, so that a matrix of so many channels' columns stays small.
     fn parts(&self, channels: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let (samples, (height, width)) = (self.shape[0], self.size());
-        let step = (MOST_COLUMN_VALUES / (height * width * TAPS * channels)).clamp(1, samples.max(1));
+        let step = (self.most_values / (height * width * TAPS * channels)).clamp(1, samples.max(1));
         (0..samples).step_by(step).map(move |first| first..samples.min(first + step))
     }
 
@@ -142,5 +144,44 @@ fn joined<const D: usize>(mut parts: Vec<Tensor<D>>) -> Tensor<D> {
     match parts.len() {
         1 => parts.remove(0),
         _ => Tensor::cat(parts, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+    use crate::reduction::to_host;
+
+    /// However few samples are multiplied together, output and gradients are the same, but for the order of sums.
+    #[test]
+    fn parts_make_the_same_whole() {
+        let tensor = |seed: usize, count: usize| {
+            let value = |index: usize| ((index * 7919 + seed * 104_729) % 1000) as f32 / 500.0 - 1.0;
+            let values: Vec<f32> = (0..count).map(value).collect();
+            Tensor::<1>::from_data(TensorData::new(values, [count]), &Device::flex())
+        };
+        let shape = [5, 3, 4, 6];
+        let inputs = || [tensor(1, 5 * 3 * 4 * 6), tensor(2, 7 * 3 * 9), tensor(3, 7)];
+        let gradient = || tensor(4, 5 * 7 * 8 * 12);
+        let of_sample = 8 * 12 * 9 * 3;
+        let found = [1, 2 * of_sample, 100 * of_sample].map(|most_values| {
+            let layer =
+                Convolution { shape, outputs: 7, factor: 2, slope: Some(0.2), half: None, most_values };
+            let (output, kept) = layer.forward(inputs());
+            let gradients = layer.backward(kept, gradient(), [true; 3]);
+            let gradients = gradients.map(|found| to_host(found.expect("a gradient that is wanted")));
+            std::iter::once(to_host(output)).chain(gradients).collect::<Vec<_>>()
+        });
+        for parts in &found[..2] {
+            for (part, whole) in parts.iter().zip(&found[2]) {
+                assert_eq!(part.len(), whole.len());
+                let largest = whole.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+                // Sums of up to 480 products, whose roundings add up as their root does.
+                let bound = 32.0 * f32::EPSILON * largest;
+                assert!(part.iter().zip(whole).all(|(part, whole)| (part - whole).abs() <= bound));
+            }
+        }
     }
 }

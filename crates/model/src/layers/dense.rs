@@ -1,8 +1,8 @@
 //! The dense block on any device, as products of matrices.
 //!
 //! The columns of a map ([`super::columns`]) serve every convolution that reads it, side by side: five products in all instead of one
-//! for each of fifteen pairs of map and convolution, and the map itself is never put behind others. Backwards, the columns of each convolution's gradient
-//! serve the gradients of all its inputs and of its weights.
+//! for each of fifteen pairs of map and convolution, and the map itself is never put behind others. Backwards, the columns of each
+//! convolution's gradient serve the gradients of all its inputs and of its weights.
 
 use burn::tensor::{Tensor, activation};
 
@@ -54,6 +54,7 @@ impl DenseBlock {
         weights.clone().reshape([self.outputs(index), self.first_channel(index + 1), TAPS])
     }
 
+    /// What each pixel of a map sees.
     fn columns(&self, map: Tensor<2>, taps: Taps) -> Tensor<2> {
         let [samples, _, height, width] = self.shape;
         let channels = map.dims()[1];

@@ -1,12 +1,13 @@
 //! The layers on any device: ordinary operations of Burn, over flat tensors of `[sample][row][column][channel]`.
 //!
-//! That is the order in which Burn's kernels convolve, so that its permutations move no values. Gradients are found by Burn's
-//! graph. Sums go through `reduction`, for the same bits on the same device.
+//! That is the order in which Burn's kernels convolve, so that its permutations move no values. Gradients are found by Burn's graph,
+//! but for 3x3 convolutions and dense blocks, whose are written by hand (`convolution`, `dense`). Whole tensors are summed by
+//! `reduction`, for the same bits on the same device.
 
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Tensor, activation, module};
 
-use super::convolution::Convolution;
+use super::convolution::{Convolution, MOST_COLUMN_VALUES};
 use super::dense::DenseBlock;
 use super::{DeviceStatistics, EPSILON, Seen, Statistics};
 use crate::arithmetic::Arithmetic;
@@ -43,7 +44,7 @@ pub(super) fn conv3x3(
     arithmetic: Arithmetic,
 ) -> Tensor<1> {
     let (outputs, half) = (biases.dims()[0], arithmetic.half());
-    let operation = Convolution { shape, outputs, factor, slope, half };
+    let operation = Convolution { shape, outputs, factor, slope, half, most_values: MOST_COLUMN_VALUES };
     apply(operation, [map, weights, biases], arithmetic.device)
 }
 
