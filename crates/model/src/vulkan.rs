@@ -1,6 +1,7 @@
 //! The devices that Vulkan shows, as Burn names them.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::Device;
@@ -30,8 +31,8 @@ impl VulkanDevice {
     /// [`ModelError::Gpu`].
     pub fn of(number: usize) -> Result<Self, ModelError> {
         let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
-        if !opened.contains_key(&number) {
-            opened.insert(number, Gpu::open(number)?);
+        if let Entry::Vacant(place) = opened.entry(number) {
+            place.insert(Gpu::open(number)?);
         }
         Ok(Self { number })
     }
