@@ -27,8 +27,20 @@ pub fn esrgan<S: AsRef<OsStr>>(arguments: &[S]) -> Ended {
 
 /// The command that [`esrgan`] runs.
 pub fn command<S: AsRef<OsStr>>(arguments: &[S]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_esrgan"));
+    let mut command = program();
     command.args(arguments).env_remove("ESRGAN_MODEL").env_remove("ESRGAN_MODELS").env("ESRGAN_THREADS", "2");
+    command
+}
+
+/// The program, started by what `ESRGAN_TEST_RUNNER` says, if anything: the driver of a test device may need another C library
+/// than the system's.
+fn program() -> Command {
+    let program = env!("CARGO_BIN_EXE_esrgan");
+    let runner = std::env::var("ESRGAN_TEST_RUNNER").unwrap_or_default();
+    let mut words = runner.split_whitespace();
+    let Some(first) = words.next() else { return Command::new(program) };
+    let mut command = Command::new(first);
+    command.args(words).arg(program);
     command
 }
 

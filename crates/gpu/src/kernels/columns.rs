@@ -86,8 +86,8 @@ fn columns<I: Float, O: Float, N: Size>(
     vectors: u32,
     items: u32,
     #[comptime] is_turned: bool,
-    #[define(I)] _map: ElemType,
-    #[define(O)] _columns: ElemType,
+    #[define(I)] _from: ElemType,
+    #[define(O)] _into: ElemType,
 ) {
     let item = (CUBE_POS_Y * CUBE_COUNT_X + CUBE_POS_X) * UNITS + UNIT_POS;
     if item < items {

@@ -41,8 +41,8 @@ pub(crate) fn convolve_direct<I: Float, O: Float, N: Size>(
     place: Place,
     scale: f32,
     #[comptime] form: Form,
-    #[define(I)] _input: ElemType,
-    #[define(O)] _output: ElemType,
+    #[define(I)] _read: ElemType,
+    #[define(O)] _written: ElemType,
 ) {
     let mut tile = Shared::<[f32]>::new_slice(comptime!((HALO_PIXELS * PIXEL_STRIDE) as usize));
     let mut filter = Shared::<[Vector<f32, N>]>::new_slice(comptime!(CHUNK_WEIGHTS as usize));

@@ -144,8 +144,8 @@ pub(crate) fn convolve_matrix<I: Float, O: Float, N: Size>(
     scale: f32,
     #[comptime] form: Form,
     #[comptime] fragments: Fragments,
-    #[define(I)] _input: ElemType,
-    #[define(O)] _output: ElemType,
+    #[define(I)] _read: ElemType,
+    #[define(O)] _written: ElemType,
 ) {
     let (m, n, k) = comptime!((fragments.m as usize, fragments.n as usize, fragments.k as usize));
     let halo_columns = comptime!(fragments.halo_columns());
