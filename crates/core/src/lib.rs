@@ -4,6 +4,7 @@
 //! The rooms and the data flow between them are drawn in `docs/architecture.md`.
 
 mod bytes;
+mod device_kind;
 mod files;
 mod kind;
 mod markup;
@@ -13,6 +14,7 @@ mod parallel;
 mod picture;
 
 pub use bytes::{ParseBytesError, format_bytes, parse_bytes};
+pub use device_kind::DeviceKind;
 pub use files::{PendingFile, folder_of, sync_folder, write_atomically};
 pub use kind::{Classify, Kind};
 pub use markup::escape_markup;

@@ -9,38 +9,11 @@ use cubecl::ir::{DeviceProperties, ElemType, FloatKind};
 use cubecl::prelude::*;
 use cubecl::server::Handle;
 use cubecl::wgpu::{RuntimeOptions, Vulkan, WgpuDeviceKind, WgpuSetup, try_init_setup, wgpu};
+use esrgan_core::DeviceKind;
 use esrgan_engine::Precision;
 
 use crate::error::GpuError;
 use crate::kernels::{MatrixUnits, Storage};
-
-/// What a device is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeviceKind {
-    /// A card with memory of its own.
-    Discrete,
-    /// A part of the processor, which shares its memory.
-    Integrated,
-    /// A share of a card in a virtual machine.
-    Virtual,
-    /// The processor, which a driver shows as a device: slow, for tests.
-    Cpu,
-    /// Something else.
-    Other,
-}
-
-impl DeviceKind {
-    /// Its name: `discrete`, `integrated`, `virtual`, `cpu`, `other`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Discrete => "discrete",
-            Self::Integrated => "integrated",
-            Self::Virtual => "virtual",
-            Self::Cpu => "cpu",
-            Self::Other => "other",
-        }
-    }
-}
 
 /// What is known of a device.
 #[derive(Clone, Debug, PartialEq)]

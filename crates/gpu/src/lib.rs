@@ -11,7 +11,8 @@ mod error;
 mod kernels;
 mod network;
 
-pub use device::{DeviceInfo, DeviceKind, Gpu, devices, refusals};
+pub use device::{DeviceInfo, Gpu, devices, refusals};
 pub use error::GpuError;
+pub use esrgan_core::DeviceKind;
 pub use kernels::{MapBuffer, write_columns};
 pub use network::GpuNetwork;

@@ -79,26 +79,21 @@ impl Needs {
 
     /// Each tail layer's output height.
     fn heights(&self) -> Vec<usize> {
-        let mut height = self.grid.0;
-        self.tail
-            .iter()
-            .map(|(factor, _)| {
-                height *= factor;
-                height
-            })
-            .collect()
+        self.enlarged(self.grid.0)
     }
 
     /// Each tail layer's output width.
     fn widths(&self) -> Vec<usize> {
-        let mut width = self.grid.1;
-        self.tail
-            .iter()
-            .map(|(factor, _)| {
-                width *= factor;
-                width
-            })
-            .collect()
+        self.enlarged(self.grid.1)
+    }
+
+    /// A side of the trunk behind each tail layer.
+    fn enlarged(&self, side: usize) -> Vec<usize> {
+        let behind = self.tail.iter().scan(side, |side, (factor, _)| {
+            *side *= factor;
+            Some(*side)
+        });
+        behind.collect()
     }
 
     /// Rows of the result whose strip takes about so many bytes.

@@ -13,6 +13,7 @@ mod vulkan;
 use std::fmt;
 use std::str::FromStr;
 
+pub use esrgan_core::DeviceKind;
 use esrgan_core::format_bytes;
 use esrgan_engine::Precision;
 
@@ -53,34 +54,6 @@ impl FromStr for DeviceChoice {
             _ => text.strip_prefix("vulkan:").and_then(number),
         }
         .ok_or_else(|| UnknownDeviceError { found: text.to_owned() })
-    }
-}
-
-/// What a device is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeviceKind {
-    /// A card with memory of its own.
-    Discrete,
-    /// A part of the processor, which shares its memory.
-    Integrated,
-    /// A share of a card in a virtual machine.
-    Virtual,
-    /// The processor, which a driver shows as a device: slow, for tests.
-    Cpu,
-    /// Something else.
-    Other,
-}
-
-impl DeviceKind {
-    /// Its name for people and machines.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Discrete => "discrete",
-            Self::Integrated => "integrated",
-            Self::Virtual => "virtual",
-            Self::Cpu => "cpu",
-            Self::Other => "other",
-        }
     }
 }
 

@@ -5,8 +5,8 @@ use esrgan_engine::{Edge, EngineError, Precision, Progress, RowSink};
 use esrgan_gpu::{DeviceInfo, Gpu, GpuError, GpuNetwork};
 use esrgan_weights::Model;
 
+use super::DeviceFacts;
 use super::run::{Device, DeviceNetwork, DeviceRunner, DeviceSetting};
-use super::{DeviceFacts, DeviceKind};
 use crate::error::UpscaleError;
 use crate::runner::Runner;
 
@@ -27,13 +27,7 @@ fn facts(info: &DeviceInfo) -> DeviceFacts {
     DeviceFacts {
         number: info.number,
         name: info.name.clone(),
-        kind: match info.kind {
-            esrgan_gpu::DeviceKind::Discrete => DeviceKind::Discrete,
-            esrgan_gpu::DeviceKind::Integrated => DeviceKind::Integrated,
-            esrgan_gpu::DeviceKind::Virtual => DeviceKind::Virtual,
-            esrgan_gpu::DeviceKind::Cpu => DeviceKind::Cpu,
-            esrgan_gpu::DeviceKind::Other => DeviceKind::Other,
-        },
+        kind: info.kind,
         memory_bytes: info.memory_bytes,
         largest_buffer_bytes: info.largest_buffer_bytes,
         has_f16: info.has_f16,
