@@ -1,20 +1,20 @@
 //! `esrgan train --device`.
 
-use crate::run::{Folder, esrgan};
 #[cfg(feature = "vulkan")]
-use crate::{run::text, training::assert_same_endings, training::psnr_recipe};
+use crate::training::assert_same_endings;
+use crate::{
+    run::{Folder, esrgan, text},
+    training::psnr_recipe,
+};
 
 #[cfg(not(feature = "vulkan"))]
 #[test]
 fn without_gpus_a_gpu_is_refused_and_the_processor_taken() {
     let folder = Folder::new();
-    let output = crate::run::text(&folder.join("run"));
-    let settings = ["--set", "data.hr=[\"nowhere\"]", "--set", "validation="];
-    let train = |device: &str| {
-        esrgan(
-            &[&["train", "tiny-psnr-x4", "-o", output.as_str(), "--device", device], &settings[..]].concat(),
-        )
-    };
+    let (recipe, output) = (folder.join("recipe.toml"), text(&folder.join("run")));
+    std::fs::write(&recipe, psnr_recipe(std::path::Path::new("nowhere"), 1)).unwrap();
+    let train =
+        |device: &str| esrgan(&["train", text(&recipe).as_str(), "-o", output.as_str(), "--device", device]);
     let ended = train("vulkan");
     assert_eq!(ended.code, 2, "{}", ended.stderr);
     assert!(ended.stderr.contains("built without GPUs"), "{}", ended.stderr);
