@@ -62,12 +62,13 @@ impl Engine {
         }
     }
 
-    /// The precision that serves a wish, or no wish, best here: bf16 where the processor has instructions for it, or where
-    /// plain Rust was chosen, which can show what they give; f32 elsewhere, being faster there and more exact. Half precision is
-    /// for GPUs: who wishes for it gets what bf16 would be.
+    /// The precision that serves a wish, or no wish, best here. Without a wish, bf16 where it is faster than f32. A wish for it is met
+    /// where the processor has instructions for it, or where plain Rust was chosen, which can show what they give; elsewhere f32 is
+    /// faster and more exact. Half precision is for GPUs: who wishes for it gets what bf16 would be.
     pub fn precision_for(&self, wanted: Option<Precision>) -> Precision {
         match wanted {
-            Some(Precision::F32) => Precision::F32,
+            None if self.isa.has_fast_bf16() => Precision::Bf16,
+            None | Some(Precision::F32) => Precision::F32,
             Some(Precision::Bf16 | Precision::F16) if self.isa == Isa::Portable => Precision::Bf16,
             _ if self.isa.has_native_bf16() => Precision::Bf16,
             _ => Precision::F32,

@@ -78,6 +78,12 @@ impl Isa {
         matches!(self, Self::Avx512Bf16 | Self::Amx)
     }
 
+    /// Whether bf16 is faster there than `f32`, which takes a quarter of the multiplications: not on AVX-512 BF16, whose instructions
+    /// do twice as many at once (x4plus over 64x64: 0.92 s beside 0.26 s on a Xeon of family 6, model 207; 2026-11).
+    pub fn has_fast_bf16(self) -> bool {
+        self == Self::Amx
+    }
+
     /// The set whose kernels convolve `f32`: itself, unless what it adds is for bf16 alone.
     pub fn for_f32(self) -> Self {
         if self.has_native_bf16() { Self::Avx512 } else { self }

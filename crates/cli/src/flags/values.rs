@@ -8,7 +8,7 @@ use esrgan_upscale::{AlphaMode, Boundary, Edge, PictureFormat, Precision, TilePo
 /// `--precision`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PrecisionFlag {
-    /// bf16 where the processor has instructions for it, f16 on a GPU that has it, f32 elsewhere
+    /// bf16 where the processor multiplies matrices of it (AMX), f16 on a GPU that has it, f32 elsewhere
     #[default]
     Auto,
     /// 32-bit floating point
