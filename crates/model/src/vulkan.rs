@@ -1,9 +1,5 @@
 //! The devices that Vulkan shows, as Burn names them.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-use std::sync::{Mutex, PoisonError};
-
 use burn::tensor::Device;
 use esrgan_gpu::{DeviceInfo, DeviceKind, Gpu, devices};
 
@@ -16,9 +12,6 @@ pub struct VulkanDevice {
     number: usize,
 }
 
-/// Devices that have been opened, by their number.
-static OPENED: Mutex<BTreeMap<usize, Gpu>> = Mutex::new(BTreeMap::new());
-
 impl VulkanDevice {
     /// All devices that can be opened, real GPUs first.
     pub fn all() -> Vec<Self> {
@@ -30,10 +23,7 @@ impl VulkanDevice {
     /// # Errors
     /// [`ModelError::Gpu`].
     pub fn of(number: usize) -> Result<Self, ModelError> {
-        let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Entry::Vacant(place) = opened.entry(number) {
-            place.insert(Gpu::open(number)?);
-        }
+        Gpu::open(number)?;
         Ok(Self { number })
     }
 
@@ -74,8 +64,8 @@ impl VulkanDevice {
         Device::new(self.gpu().cube_device().clone())
     }
 
+    /// The device, which stays open from its first use on.
     fn gpu(self) -> Gpu {
-        let opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
-        opened.get(&self.number).expect("a device is opened before it is named").clone()
+        Gpu::open(self.number).expect("a device is opened before it is named")
     }
 }

@@ -54,7 +54,11 @@ fn time(flags: &BenchFlags, model: &Path, input: &Path) -> anyhow::Result<Outcom
         enlarged = Some(result);
     }
     let median = median(&mut seconds);
-    let forward = upscaler.forward_seconds(decoded.picture.clone(), flags.repeat as usize)?;
+    // A picture that is worked off in tiles has no pass as a whole.
+    let forward = match plan.tile_lr_px() {
+        None => upscaler.forward_seconds(decoded.picture.clone(), flags.repeat as usize)?,
+        Some(_) => None,
+    };
     let forward = forward.map(|mut seconds| self::median(&mut seconds));
     let gflops = upscaler.nominal_flop(header.width, header.height) / median / 1e9;
     let notices = enlarged.as_ref().map_or(&[][..], |enlarged| &enlarged.notices);
