@@ -260,13 +260,25 @@ impl Run<'_> {
         let client = self.network.gpu.client();
         self.upload(&maps);
         if let Some(whole) = self.small() {
-            self.workspace.recording.compute(client, &mut || self.compute(&maps, &whole))?;
+            self.workspace.recording.compute(client, &mut || self.compute(&maps, &mut |_, _, _| Ok(())))?;
             let bytes = Box::pin(client.read_async(vec![maps.results[0].clone()]));
             self.tell(0.5)?;
             self.emit(Pending { rows: whole, bytes }, sink)?;
             return self.tell(1.0);
         }
-        self.in_strips(&maps, sink)
+        // The rows of one strip are handed over while the next is computed.
+        let mut pending: Option<Pending<'_>> = None;
+        self.compute(&maps, &mut |strip, result, done| {
+            let bytes = Box::pin(client.read_async(vec![result.clone()]));
+            if let Some(ready) = pending.replace(Pending { rows: strip.clone(), bytes }) {
+                self.emit(ready, sink)?;
+            }
+            self.tell(done as f64 / self.total() as f64)
+        })?;
+        if let Some(last) = pending {
+            self.emit(last, sink)?;
+        }
+        self.tell(1.0)
     }
 
     /// The rows of a result that is made in one strip, and so fast that nobody waits for it.
@@ -275,33 +287,20 @@ impl Run<'_> {
         (self.total() <= WAIT_MULTIPLY_ADDS).then(|| whole.clone())
     }
 
-    /// Asks for a small picture's launches.
-    fn compute(&self, maps: &Maps, whole: &Range<usize>) -> Result<(), GpuError> {
+    /// Asks for all launches; `after` each strip hears of its rows, of where they lie, and of the multiply-adds so far.
+    fn compute(
+        &self,
+        maps: &Maps,
+        after: &mut dyn FnMut(&Range<usize>, &Handle, u64) -> Result<(), GpuError>,
+    ) -> Result<(), GpuError> {
         let mut asked = Asked::default();
         let trunk = self.trunk(maps, &mut asked)?;
-        self.strip(whole, &trunk, (&maps.tail, &maps.results[0]), &mut asked)
-    }
-
-    /// Computes a large picture; the rows of one strip are handed over while the next is computed.
-    fn in_strips(&self, maps: &Maps, sink: &mut dyn RowSink) -> Result<(), GpuError> {
-        let client = self.network.gpu.client();
-        let mut asked = Asked::default();
-        let trunk = self.trunk(maps, &mut asked)?;
-        let mut pending: Option<Pending<'_>> = None;
         for (number, strip) in self.workspace.needs.strips.iter().enumerate() {
             let result = &maps.results[number % 2];
             self.strip(strip, &trunk, (&maps.tail, result), &mut asked)?;
-            let bytes = Box::pin(client.read_async(vec![result.clone()]));
-            let next = Pending { rows: strip.clone(), bytes };
-            if let Some(ready) = pending.replace(next) {
-                self.emit(ready, sink)?;
-            }
-            self.tell(asked.done as f64 / self.total() as f64)?;
+            after(strip, result, asked.done)?;
         }
-        if let Some(last) = pending {
-            self.emit(last, sink)?;
-        }
-        self.tell(1.0)
+        Ok(())
     }
 
     /// Seconds of so many passes without the ways of picture and result between host and device, and without the first, in which
@@ -315,17 +314,10 @@ impl Run<'_> {
         for _ in 0..passes + WARM_UP_PASSES {
             wait()?;
             let start = Instant::now();
+            let mut launch = || self.compute(&maps, &mut |_, _, _| Ok(()));
             match self.small() {
-                Some(whole) => {
-                    self.workspace.recording.compute(client, &mut || self.compute(&maps, &whole))?;
-                }
-                None => {
-                    let mut asked = Asked::default();
-                    let trunk = self.trunk(&maps, &mut asked)?;
-                    for (number, strip) in self.workspace.needs.strips.iter().enumerate() {
-                        self.strip(strip, &trunk, (&maps.tail, &maps.results[number % 2]), &mut asked)?;
-                    }
-                }
+                Some(_) => self.workspace.recording.compute(client, &mut launch)?,
+                None => launch()?,
             }
             wait()?;
             seconds.push(start.elapsed().as_secs_f64());
