@@ -15,6 +15,7 @@ use crate::packing::Weights;
 use crate::picture::{PictureRows, ResultRows};
 use crate::plan::{Method, Plan};
 use crate::schedule::Schedule;
+use crate::tiles::TileRows;
 
 /// A pool of threads and an instruction set: made once, used for many pictures.
 #[derive(Debug)]
@@ -143,12 +144,14 @@ impl Engine {
             Method::Tiled(tiling, means) => {
                 // By the size of the tile: tiles have few sizes, and finding the more frugal way takes a walk over all rows.
                 let mut schedules = HashMap::new();
-                let mut enlarge = |tile: &[Plane], sink: &mut dyn RowSink, progress: Progress<'_>| {
+                let mut enlarge = |tiles: &[&[Plane]], rows: TileRows<'_>, progress: Progress<'_>| {
+                    let tile = tiles[0];
                     let size = (tile[0].width(), tile[0].height());
                     let schedule = schedules.entry(size).or_insert_with(|| exact(network, size, means).0);
-                    self.run_exact((network, self.kept_weights(network)), schedule, tile, sink, progress)
+                    let mut sink = |y: usize, channels: &[&[f32]]| rows(0, y, channels);
+                    self.run_exact((network, self.kept_weights(network)), schedule, tile, &mut sink, progress)
                 };
-                tiling.run(planes, &mut enlarge, sink, progress)
+                tiling.run(planes, 1, &mut enlarge, sink, progress)
             }
         }
     }

@@ -28,4 +28,4 @@ pub use esrgan_kernels::{Isa, UnknownIsaError};
 pub use execute::{Progress, RowSink};
 pub use network::{Network, Precision};
 pub use plan::{Plan, RunOptions, TilePolicy};
-pub use tiles::{EnlargeTile, LARGEST_TILE_DEVIATION_LEVELS, Tiling, smaller_tile, tile_sides};
+pub use tiles::{EnlargeTiles, LARGEST_TILE_DEVIATION_LEVELS, TileRows, Tiling, smaller_tile, tile_sides};

@@ -127,7 +127,7 @@ impl Plan {
             let (size, sides) = ((lr_width, lr_height), (tile, options.tile_halo_lr_px));
             let tiling = Tiling::new(network.spec(), size, sides, options.edge)?;
             let means = Means { edge: tiling.tile_edge(), ..all_weights };
-            let bytes = tiling.bytes() + exact(network, tiling.largest_tile(), &means).1;
+            let bytes = tiling.bytes(1) + exact(network, tiling.largest_tile(), &means).1;
             Ok::<_, EngineError>(make(Method::Tiled(tiling, means), bytes, options.keep_weights))
         };
         if let TilePolicy::LrPx(tile) = options.tile {

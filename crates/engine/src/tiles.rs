@@ -29,9 +29,13 @@ pub const LARGEST_TILE_DEVIATION_LEVELS: usize = 56;
 /// Input pixels on either side of a border between cells in which the two tiles are blended; at most half the halo.
 const BLEND_LR_PX: usize = 8;
 
-/// Enlarges one tile, a small picture whose edges are [`Tiling::tile_edge`]'s, and hands its rows over from the top.
-pub type EnlargeTile<'a> =
-    &'a mut dyn FnMut(&[Plane], &mut dyn RowSink, Progress<'_>) -> Result<(), EngineError>;
+/// Takes rows of tiles that are enlarged together: the tile's number among them, the row's number in it, its channels.
+pub type TileRows<'a> = &'a mut (dyn FnMut(usize, usize, &[&[f32]]) + Send);
+
+/// Enlarges tiles of one size together, small pictures whose edges are [`Tiling::tile_edge`]'s. Rows come from the top: of each tile as
+/// many as of the one before it, or fewer.
+pub type EnlargeTiles<'a> =
+    &'a mut dyn FnMut(&[&[Plane]], TileRows<'_>, Progress<'_>) -> Result<(), EngineError>;
 
 /// Sides of tiles that are worth trying for a picture where its whole does not fit, the largest first.
 pub fn tile_sides((width, height): (usize, usize)) -> impl Iterator<Item = usize> {
@@ -44,14 +48,23 @@ pub fn smaller_tile(side: usize) -> Option<usize> {
     (side > MIN_TILE_LR_PX).then(|| (side * 3 / 4).max(MIN_TILE_LR_PX))
 }
 
+/// A cell along one side of the picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Cell {
+    /// The pixels that are the cell's.
+    own: Range<usize>,
+    /// The pixels of its tile: a halo around the cell, as far as the picture reaches, or beyond where it wraps.
+    tile: Range<isize>,
+}
+
 /// A picture cut into cells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tiling {
     tile_lr_px: usize,
     halo_lr_px: usize,
     blend_lr_px: usize,
-    columns: Vec<Range<usize>>,
-    rows: Vec<Range<usize>>,
+    columns: Vec<Cell>,
+    rows: Vec<Cell>,
     lr_size: (usize, usize),
     edge: Edge,
     scale: usize,
@@ -75,12 +88,14 @@ impl Tiling {
         }
         // Cells start on whole grid pixels, so that a tile unshuffles as the whole picture would.
         let unit = spec.unshuffle();
+        let halo_lr_px = halo_lr_px.next_multiple_of(unit);
+        let cells = |length| cells(length, (tile_lr_px, halo_lr_px), unit, edge == Edge::Wrap);
         Ok(Self {
             tile_lr_px,
-            halo_lr_px: halo_lr_px.next_multiple_of(unit),
+            halo_lr_px,
             blend_lr_px: BLEND_LR_PX.min(halo_lr_px / 2),
-            columns: cells(width, tile_lr_px, unit),
-            rows: cells(height, tile_lr_px, unit),
+            columns: cells(width),
+            rows: cells(height),
             lr_size: (width, height),
             edge,
             scale: spec.scale(),
@@ -110,22 +125,25 @@ impl Tiling {
 
     /// Width and height of the largest tile, halo included.
     pub fn largest_tile(&self) -> (usize, usize) {
-        let longest = |cells: &[Range<usize>], length: usize| {
-            cells.iter().map(|cell| self.with_halo(cell, length).len()).max().unwrap_or(0)
-        };
-        (longest(&self.columns, self.lr_size.0), longest(&self.rows, self.lr_size.1))
+        let longest = |cells: &[Cell]| cells.iter().map(|cell| cell.tile.len()).max().unwrap_or(0);
+        (longest(&self.columns), longest(&self.rows))
     }
 
-    /// Memory of the largest tile's copy of the picture, and of the rows that wait to be blended.
-    pub fn bytes(&self) -> u64 {
+    /// The most tiles that can be enlarged together: those of a row.
+    pub fn most_at_once(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Memory of the copies of the picture for so many tiles at once, and of the rows that wait to be blended.
+    pub fn bytes(&self, at_once: usize) -> u64 {
         let (tile_width, tile_height) = self.largest_tile();
-        let band = self.rows.iter().map(Range::len).max().unwrap_or(0) + 4 * self.blend_lr_px;
+        let band = self.rows.iter().map(|cell| cell.own.len()).max().unwrap_or(0) + 4 * self.blend_lr_px;
         let waiting = self.lr_size.0 * self.scale * band * self.scale * self.channels.1;
         let copy = tile_width * tile_height * self.channels.0;
-        ((waiting + copy) * size_of::<f32>()) as u64
+        ((waiting + at_once * copy) * size_of::<f32>()) as u64
     }
 
-    /// Enlarges a picture tile by tile, a row of tiles at a time.
+    /// Enlarges a picture a row of tiles at a time, of each row at most `at_once` tiles together.
     ///
     /// # Shapes
     /// As [`Engine::run`](crate::Engine::run), over the picture and over each tile.
@@ -136,24 +154,18 @@ impl Tiling {
     pub fn run(
         &self,
         planes: &[Plane],
-        enlarge: EnlargeTile<'_>,
+        at_once: usize,
+        enlarge: EnlargeTiles<'_>,
         sink: &mut dyn RowSink,
         progress: Progress<'_>,
     ) -> Result<(), EngineError> {
         check_planes(planes, self.channels.0, self.lr_size)?;
-        TiledRun { tiling: self, planes, progress }.run(enlarge, sink)
-    }
-
-    /// A cell with its halo, as far as the picture reaches.
-    fn with_halo(&self, cell: &Range<usize>, length: usize) -> Range<isize> {
-        let (start, end) =
-            (cell.start as isize - self.halo_lr_px as isize, (cell.end + self.halo_lr_px) as isize);
-        if self.edge == Edge::Wrap { start..end } else { start.max(0)..end.min(length as isize) }
+        TiledRun { tiling: self, planes, at_once: at_once.max(1), progress }.run(enlarge, sink)
     }
 
     /// A cell with the blended borders, where it has neighbours.
-    fn with_blend(&self, cells: &[Range<usize>], index: usize) -> Range<usize> {
-        let cell = &cells[index];
+    fn with_blend(&self, cells: &[Cell], index: usize) -> Range<usize> {
+        let cell = &cells[index].own;
         let start = if index > 0 { cell.start - self.blend_lr_px.min(cell.start) } else { cell.start };
         let end = if index + 1 < cells.len() { cell.end + self.blend_lr_px } else { cell.end };
         start..end
@@ -167,17 +179,39 @@ impl fmt::Display for Tiling {
     }
 }
 
-/// Cuts a length into cells of nearly equal size, at most `most` each and on multiples of `unit`.
-fn cells(length: usize, most: usize, unit: usize) -> Vec<Range<usize>> {
+/// Cuts a length into cells of nearly equal size, at most `most` each and on multiples of `unit`, with a halo around them.
+///
+/// Tiles reach further into the picture where that makes them as long as the others: tiles of one size share their memory, and can
+/// be enlarged together.
+fn cells(length: usize, (most, halo): (usize, usize), unit: usize, wraps: bool) -> Vec<Cell> {
     let count = length.div_ceil(most);
     let size = length.div_ceil(count).next_multiple_of(unit);
-    (0..length).step_by(size).map(|start| start..length.min(start + size)).collect()
+    let own = |start: usize| start..length.min(start + size);
+    let with_halo = |own: &Range<usize>| {
+        let (start, end) = (own.start as isize - halo as isize, (own.end + halo) as isize);
+        if wraps { start..end } else { start.max(0)..end.min(length as isize) }
+    };
+    let starts = || (0..length).step_by(size);
+    let longest = starts().map(|start| with_halo(&own(start)).len()).max().unwrap_or(0);
+    let cell = |start| {
+        let own = own(start);
+        let Range { start, end } = with_halo(&own);
+        let tile = if wraps {
+            start..start + longest as isize
+        } else {
+            let start = start.min(((length - longest) / unit * unit) as isize);
+            start..end.max((start + longest as isize).min(length as isize))
+        };
+        Cell { own, tile }
+    };
+    starts().map(cell).collect()
 }
 
 /// One run in tiles.
 struct TiledRun<'a> {
     tiling: &'a Tiling,
     planes: &'a [Plane],
+    at_once: usize,
     progress: Progress<'a>,
 }
 
@@ -209,7 +243,7 @@ impl Band {
 
 impl TiledRun<'_> {
     /// Runs all tiles, a row of tiles at a time.
-    fn run(&self, enlarge: EnlargeTile<'_>, sink: &mut dyn RowSink) -> Result<(), EngineError> {
+    fn run(&self, enlarge: EnlargeTiles<'_>, sink: &mut dyn RowSink) -> Result<(), EngineError> {
         let mut above: Option<Band> = None;
         for row in 0..self.tiling.rows.len() {
             let mut band = self.tile_row(row, enlarge)?;
@@ -217,7 +251,7 @@ impl TiledRun<'_> {
                 self.blend_rows(&above, &mut band, row);
             }
             let is_last = row + 1 == self.tiling.rows.len();
-            let border = self.tiling.rows[row].end - if is_last { 0 } else { self.tiling.blend_lr_px };
+            let border = self.tiling.rows[row].own.end - if is_last { 0 } else { self.tiling.blend_lr_px };
             let emitted = band.first..border * self.scale();
             for y in emitted.clone() {
                 let channels: Vec<&[f32]> =
@@ -258,7 +292,7 @@ impl TiledRun<'_> {
 
     /// Blends the rows that two rows of tiles have in common.
     fn blend_rows(&self, above: &Band, band: &mut Band, row: usize) {
-        let border = self.tiling.rows[row].start;
+        let border = self.tiling.rows[row].own.start;
         for channel in 0..band.channels.len() {
             for y in above.first..above.end() {
                 let t = self.takeover(border, y);
@@ -273,61 +307,76 @@ impl TiledRun<'_> {
     }
 
     /// Computes one row of tiles, blended from left to right.
-    fn tile_row(&self, row: usize, enlarge: EnlargeTile<'_>) -> Result<Band, EngineError> {
+    fn tile_row(&self, row: usize, enlarge: EnlargeTiles<'_>) -> Result<Band, EngineError> {
         let scale = self.scale();
         let rows = self.tiling.with_blend(&self.tiling.rows, row);
         let width = self.planes[0].width();
         let channels = self.tiling.channels.1;
         let mut band = Band::new(rows.start * scale, rows.len() * scale, width * scale, channels);
-        for column in 0..self.tiling.columns.len() {
-            self.tile((row, column), &mut band, enlarge)?;
+        let columns = &self.tiling.columns;
+        let mut first = 0;
+        while first < columns.len() {
+            let is_alike = |cell: &&Cell| cell.tile.len() == columns[first].tile.len();
+            let count = columns[first..].iter().take(self.at_once).take_while(is_alike).count();
+            self.tiles((row, first..first + count), &mut band, enlarge)?;
+            first += count;
         }
         Ok(band)
     }
 
-    /// Computes one tile into the band.
-    fn tile(
+    /// Computes tiles of one row together, into the band.
+    fn tiles(
         &self,
-        (row, column): (usize, usize),
+        (row, columns): (usize, Range<usize>),
         band: &mut Band,
-        enlarge: EnlargeTile<'_>,
+        enlarge: EnlargeTiles<'_>,
     ) -> Result<(), EngineError> {
-        let (width, height) = (self.planes[0].width(), self.planes[0].height());
-        let cut_columns = self.tiling.with_halo(&self.tiling.columns[column], width);
-        let cut_rows = self.tiling.with_halo(&self.tiling.rows[row], height);
-        let cut = self.cut(&cut_columns, &cut_rows);
-        let scale = self.scale() as isize;
-        let columns = self.tiling.with_blend(&self.tiling.columns, column);
-        let border = self.tiling.columns[column].start;
-        let (first_x, first_y) = (cut_columns.start * scale, cut_rows.start * scale);
-        let mut place = |y: usize, values: &[&[f32]]| {
-            let y = first_y + y as isize;
-            if y < band.first as isize || y >= band.end() as isize {
-                return;
-            }
-            for (channel, values) in values.iter().enumerate() {
-                let target = band.row_mut(channel, y as usize);
-                for x in columns.start * self.scale()..columns.end * self.scale() {
-                    let value = values[(x as isize - first_x) as usize];
-                    let t = if column == 0 { 1.0 } else { self.takeover(border, x) };
-                    target[x] = if t == 1.0 { value } else { target[x] + (value - target[x]) * t };
-                }
+        let tiling = self.tiling;
+        let cut_rows = &tiling.rows[row].tile;
+        let cuts: Vec<Vec<Plane>> =
+            columns.clone().map(|column| self.cut(&tiling.columns[column].tile, cut_rows)).collect();
+        let cuts: Vec<&[Plane]> = cuts.iter().map(Vec::as_slice).collect();
+        // Rows that each tile has handed over.
+        let mut handed = vec![0; cuts.len()];
+        let mut take = |tile: usize, y: usize, values: &[&[f32]]| {
+            handed[tile] = y + 1;
+            let y = cut_rows.start * self.scale() as isize + y as isize;
+            if y >= band.first as isize && y < band.end() as isize {
+                self.place(columns.start + tile, y as usize, values, band);
             }
         };
-        let index = row * self.tiling.columns.len() + column;
-        let count = self.tiling.count() as f64;
+        let before = row * tiling.columns.len() + columns.start;
+        let (here, count) = (columns.len() as f64, tiling.count() as f64);
         let progress =
-            |fraction: f64| -> ControlFlow<()> { (self.progress)((index as f64 + fraction) / count) };
-        let place_in_picture = |error| match error {
-            EngineError::NotFinite { value, channel, x, y } => EngineError::NotFinite {
-                value,
-                channel,
-                x: (first_x + x as isize).max(0) as usize,
-                y: (first_y + y as isize).max(0) as usize,
-            },
+            |fraction: f64| -> ControlFlow<()> { (self.progress)((before as f64 + fraction * here) / count) };
+        enlarge(&cuts, &mut take, &progress).map_err(|error| match error {
+            EngineError::NotFinite { value, channel, x, y } => {
+                // Rows come in order, so it is the first tile that has not got this one.
+                let tile = handed.iter().position(|rows| *rows == y).unwrap_or(0);
+                let in_picture = |cut: &Range<isize>, position: usize| {
+                    (cut.start * self.scale() as isize + position as isize).max(0) as usize
+                };
+                let x = in_picture(&tiling.columns[columns.start + tile].tile, x);
+                EngineError::NotFinite { value, channel, x, y: in_picture(cut_rows, y) }
+            }
             other => other,
-        };
-        enlarge(&cut, &mut place, &progress).map_err(place_in_picture)
+        })
+    }
+
+    /// Puts a row of a tile into the band, blended with that of the tile on its left.
+    fn place(&self, column: usize, y: usize, values: &[&[f32]], band: &mut Band) {
+        let scale = self.scale();
+        let Cell { own, tile } = &self.tiling.columns[column];
+        let blended = self.tiling.with_blend(&self.tiling.columns, column);
+        let first_x = tile.start * scale as isize;
+        for (channel, values) in values.iter().enumerate() {
+            let target = band.row_mut(channel, y);
+            for x in blended.start * scale..blended.end * scale {
+                let value = values[(x as isize - first_x) as usize];
+                let t = if column == 0 { 1.0 } else { self.takeover(own.start, x) };
+                target[x] = if t == 1.0 { value } else { target[x] + (value - target[x]) * t };
+            }
+        }
     }
 
     /// Copies a part of the picture, around its edges where it wraps.
@@ -345,3 +394,6 @@ impl TiledRun<'_> {
         planes.collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ mod tests;
 use std::sync::{Mutex, PoisonError};
 
 use esrgan_core::Plane;
-use esrgan_engine::{Edge, EngineError, Precision, Progress, RowSink};
+use esrgan_engine::{Edge, EngineError, Precision, Progress, RowSink, TileRows};
 use esrgan_weights::{Model, ModelSpec};
 
 use crate::device::Gpu;
@@ -121,9 +121,10 @@ impl GpuNetwork {
         2.0 * self.multiply_adds as f64 * (height * width) as f64
     }
 
-    /// Device memory of a run over a whole picture: weights, feature maps, the result's rows. And its largest single buffer.
-    pub fn bytes(&self, lr_width: usize, lr_height: usize, edge: Edge) -> (u64, u64) {
-        let needs = run::Needs::new(self, self.grid(lr_width, lr_height), edge);
+    /// Device memory of a run over so many whole pictures of one size together: weights, feature maps, the results' rows. And its
+    /// largest single buffer.
+    pub fn bytes(&self, pictures: usize, (lr_width, lr_height): (usize, usize), edge: Edge) -> (u64, u64) {
+        let needs = run::Needs::new(self, pictures, self.grid(lr_width, lr_height), edge);
         let sizes = needs.sizes();
         (sizes.iter().sum::<u64>() + self.weights_bytes(), sizes.into_iter().max().unwrap_or(0))
     }
@@ -145,8 +146,25 @@ impl GpuNetwork {
         sink: &mut dyn RowSink,
         progress: Progress<'_>,
     ) -> Result<(), GpuError> {
-        let workspace = self.workspace_for(planes, edge)?;
-        let result = run::Run { network: self, workspace: &workspace, planes, edge, progress }.all(sink);
+        let mut rows = |_: usize, y: usize, channels: &[&[f32]]| sink.row(y, channels);
+        self.run_together(&[planes], edge, &mut rows, progress)
+    }
+
+    /// Enlarges pictures of one size together, which for small ones is faster than one after the other: they fill the device.
+    ///
+    /// Each picture's result is that of [`GpuNetwork::run`], to the bit. Rows come as [`esrgan_engine::EnlargeTiles`] wants them.
+    ///
+    /// # Errors
+    /// As [`GpuNetwork::run`]; [`EngineError::Size`] where there is no picture, or another has another size.
+    pub fn run_together(
+        &self,
+        pictures: &[&[Plane]],
+        edge: Edge,
+        sink: TileRows<'_>,
+        progress: Progress<'_>,
+    ) -> Result<(), GpuError> {
+        let workspace = self.workspace_for(pictures, edge)?;
+        let result = run::Run { network: self, workspace: &workspace, pictures, edge, progress }.all(sink);
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(workspace);
         result
     }
@@ -157,26 +175,27 @@ impl GpuNetwork {
     /// # Errors
     /// As [`GpuNetwork::run`].
     pub fn seconds(&self, planes: &[Plane], passes: usize) -> Result<Vec<f64>, GpuError> {
-        let edge = Edge::Zero;
-        let workspace = self.workspace_for(planes, edge)?;
+        let (pictures, edge) = (&[planes], Edge::Zero);
+        let workspace = self.workspace_for(pictures, edge)?;
         let progress = &|_| std::ops::ControlFlow::Continue(());
-        run::Run { network: self, workspace: &workspace, planes, edge, progress }.seconds(passes)
+        run::Run { network: self, workspace: &workspace, pictures, edge, progress }.seconds(passes)
     }
 
-    /// The memory for a picture, which is one that the network reads.
-    fn workspace_for(&self, planes: &[Plane], edge: Edge) -> Result<Workspace, GpuError> {
-        if planes.len() != self.spec.in_channels() {
-            let (expected, found) = (self.spec.in_channels(), planes.len());
-            return Err(EngineError::Channels { expected, found }.into());
+    /// The memory for pictures, which are such as the network reads, all of one size.
+    fn workspace_for(&self, pictures: &[&[Plane]], edge: Edge) -> Result<Workspace, GpuError> {
+        let expected = self.spec.in_channels();
+        if let Some(other) = pictures.iter().find(|planes| planes.len() != expected) {
+            return Err(EngineError::Channels { expected, found: other.len() }.into());
         }
         let size = |plane: &Plane| (plane.width(), plane.height());
-        let expected = size(&planes[0]);
-        let is_other = |plane: &&Plane| size(plane) != expected || expected.0 * expected.1 == 0;
-        if let Some(other) = planes.iter().find(is_other) {
+        let expected = pictures.first().map_or((0, 0), |planes| size(&planes[0]));
+        let is_other = |found: &(usize, usize)| *found != expected || found.0 * found.1 == 0;
+        let mut sizes = pictures.iter().flat_map(|planes| planes.iter().map(size));
+        if let Some(found) = if pictures.is_empty() { Some(expected) } else { sizes.find(is_other) } {
             let expected = (expected.0.max(1), expected.1.max(1));
-            return Err(EngineError::Size { expected, found: size(other) }.into());
+            return Err(EngineError::Size { expected, found }.into());
         }
-        self.workspace(self.grid(expected.0, expected.1), edge)
+        self.workspace(pictures.len(), self.grid(expected.0, expected.1), edge)
     }
 
     /// Gives back the memory of feature maps that the last run left for the next.
@@ -185,8 +204,8 @@ impl GpuNetwork {
     }
 
     /// The last run's memory where it fits, else new.
-    fn workspace(&self, grid: (usize, usize), edge: Edge) -> Result<Workspace, GpuError> {
-        let needs = run::Needs::new(self, grid, edge);
+    fn workspace(&self, pictures: usize, grid: (usize, usize), edge: Edge) -> Result<Workspace, GpuError> {
+        let needs = run::Needs::new(self, pictures, grid, edge);
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
         match kept.filter(|kept| kept.needs == needs) {
             Some(kept) => Ok(kept),

@@ -8,7 +8,7 @@ use cubecl::bytes::Bytes;
 use cubecl::future::block_on;
 use cubecl::server::{Handle, ServerError};
 use esrgan_core::Plane;
-use esrgan_engine::{Edge, EngineError, Progress, RowSink};
+use esrgan_engine::{Edge, EngineError, Progress, TileRows};
 
 use super::picture::{Rows, interleaved};
 use super::record::Recording;
@@ -31,6 +31,8 @@ const WARM_UP_PASSES: usize = 3;
 /// Buffers of a run, by their sizes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Needs {
+    /// Pictures that are enlarged together.
+    samples: usize,
     /// Height and width of the trunk's maps.
     grid: (usize, usize),
     edge: Edge,
@@ -47,9 +49,10 @@ pub(super) struct Needs {
 }
 
 impl Needs {
-    pub(super) fn new(network: &GpuNetwork, grid: (usize, usize), edge: Edge) -> Self {
+    pub(super) fn new(network: &GpuNetwork, samples: usize, grid: (usize, usize), edge: Edge) -> Self {
         let spec = &network.spec;
         let mut needs = Self {
+            samples,
             grid,
             edge,
             picture_channels: spec.in_channels() * spec.unshuffle() * spec.unshuffle(),
@@ -103,7 +106,8 @@ impl Needs {
         let mut bytes_of_grid_row = 0;
         for (factor, outputs) in &self.tail {
             at *= factor;
-            bytes_of_grid_row += self.grid.1 * at * at * padded(*outputs) * self.storage.bytes();
+            bytes_of_grid_row +=
+                self.samples * self.grid.1 * at * at * padded(*outputs) * self.storage.bytes();
         }
         let grid_rows = (strip_bytes / bytes_of_grid_row.max(1) as u64).max(4) as usize;
         grid_rows.saturating_mul(scale)
@@ -132,7 +136,7 @@ impl Needs {
     /// Bytes of every buffer.
     pub(super) fn sizes(&self) -> Vec<u64> {
         let map = |channels: usize, storage: Storage| {
-            (Map::numbers_of((1, channels), self.grid.1, self.grid.0) * storage.bytes()) as u64
+            (Map::numbers_of((self.samples, channels), self.grid.1, self.grid.0) * storage.bytes()) as u64
         };
         let mut sizes = vec![map(self.picture_channels, Storage::F32)];
         sizes.extend([map(self.features, self.storage); 2]);
@@ -148,10 +152,11 @@ impl Needs {
             let (_, channels) = self.tail[layer];
             let width = self.widths()[layer];
             if layer < last {
-                let numbers = Map::numbers_of((1, channels), width, rows);
+                let numbers = Map::numbers_of((self.samples, channels), width, rows);
                 sizes.push((numbers * self.storage.bytes()) as u64);
             } else {
-                sizes.extend([(rows * width * channels * size_of::<f32>()) as u64; 2]);
+                let numbers = self.samples * rows * width * channels;
+                sizes.extend([(numbers * size_of::<f32>()) as u64; 2]);
             }
         }
         sizes
@@ -194,7 +199,7 @@ impl Workspace {
         let mut map = |channels: usize, storage: Storage| Map {
             handle: next(),
             storage,
-            samples: 1,
+            samples: needs.samples,
             channels,
             height: needs.grid.0,
             width: needs.grid.1,
@@ -233,7 +238,8 @@ struct Maps {
 pub(super) struct Run<'a> {
     pub(super) network: &'a GpuNetwork,
     pub(super) workspace: &'a Workspace,
-    pub(super) planes: &'a [Plane],
+    /// The planes of each picture.
+    pub(super) pictures: &'a [&'a [Plane]],
     pub(super) edge: Edge,
     pub(super) progress: Progress<'a>,
 }
@@ -254,8 +260,8 @@ struct Asked {
 }
 
 impl Run<'_> {
-    /// Uploads the picture, computes, and hands over the rows.
-    pub(super) fn all(&self, sink: &mut dyn RowSink) -> Result<(), GpuError> {
+    /// Uploads the pictures, computes, and hands over the rows.
+    pub(super) fn all(&self, sink: TileRows<'_>) -> Result<(), GpuError> {
         let maps = self.workspace.maps();
         let client = self.network.gpu.client();
         self.upload(&maps);
@@ -327,14 +333,17 @@ impl Run<'_> {
 
     fn upload(&self, maps: &Maps) {
         let needs = &self.workspace.needs;
-        let picture = interleaved(self.planes, self.network.spec.unshuffle(), self.edge, needs.grid);
-        self.network.gpu.client().write(&maps.picture.handle, Bytes::from_bytes_vec(picture));
+        let unshuffle = self.network.spec.unshuffle();
+        let samples =
+            self.pictures.iter().map(|planes| interleaved(planes, unshuffle, self.edge, needs.grid));
+        let bytes = samples.collect::<Vec<_>>().concat();
+        self.network.gpu.client().write(&maps.picture.handle, Bytes::from_bytes_vec(bytes));
     }
 
     /// Multiply-adds of the whole run.
     fn total(&self) -> u64 {
         let (height, width) = self.workspace.needs.grid;
-        (self.network.multiply_adds * (height * width) as u64).max(1)
+        (self.network.multiply_adds * (self.pictures.len() * height * width) as u64).max(1)
     }
 
     fn tell(&self, fraction: f64) -> Result<(), GpuError> {
@@ -355,7 +364,7 @@ impl Run<'_> {
         (rows, asked): (Range<usize>, &mut Asked),
     ) -> Result<(), GpuError> {
         let client = self.network.gpu.client();
-        let of_row = convolution.multiply_adds() * (sources[0].width * factor) as u64;
+        let of_row = convolution.multiply_adds() * (sources[0].samples * sources[0].width * factor) as u64;
         let most = (LAUNCH_MULTIPLY_ADDS / of_row.max(1)).max(1) as usize;
         for part in strips(rows.len(), most) {
             let part = rows.start + part.start..rows.start + part.end;
@@ -468,7 +477,7 @@ impl Run<'_> {
             let output = tail.get(number).map(|handle| Map {
                 handle: handle.clone(),
                 storage: needs.storage,
-                samples: 1,
+                samples: needs.samples,
                 channels: layer.outputs,
                 height: heights[number],
                 width: widths[number],
@@ -480,7 +489,7 @@ impl Run<'_> {
                 channels: layer.outputs / (shuffle * shuffle),
                 shuffle,
                 rows: computed.clone(),
-                numbers: computed.len() * widths[number] * layer.outputs,
+                numbers: needs.samples * computed.len() * widths[number] * layer.outputs,
             };
             let first = trunk.first.filter(|_| layer.adds_first);
             let around = Around {
@@ -504,20 +513,25 @@ impl Run<'_> {
         if self.workspace.needs.is_rrdb { 1 } else { self.network.spec.scale() }
     }
 
-    /// Waits for a strip's rows and hands them over.
-    fn emit(&self, pending: Pending<'_>, sink: &mut dyn RowSink) -> Result<(), GpuError> {
+    /// Waits for a strip's rows and hands them over, one picture after the other.
+    fn emit(&self, pending: Pending<'_>, sink: TileRows<'_>) -> Result<(), GpuError> {
         let bytes = block_on(pending.bytes).map_err(GpuError::driver)?;
+        let bytes: &[u8] = bytes.first().map_or(&[], |bytes| &bytes[..]);
         let (spec, shuffle) = (&self.network.spec, self.shuffle());
-        let (width, height) = (self.planes[0].width(), self.planes[0].height());
         let stride = self.workspace.needs.widths().last().copied().unwrap_or(0) * shuffle;
-        let rows = Rows {
-            bytes: bytes.first().map_or(&[], |bytes| &bytes[..]),
-            channels: spec.out_channels(),
-            rows: pending.rows.start * shuffle..pending.rows.end * shuffle,
-            stride,
-            size: (width * spec.scale(), height * spec.scale()),
-            base: (!self.workspace.needs.is_rrdb).then_some((self.planes, spec.scale())),
-        };
-        Ok(rows.emit(sink)?)
+        let rows = pending.rows.start * shuffle..pending.rows.end * shuffle;
+        let of_sample = spec.out_channels() * rows.len() * stride * size_of::<f32>();
+        for (sample, planes) in self.pictures.iter().enumerate() {
+            let rows = Rows {
+                bytes: &bytes[sample * of_sample..][..of_sample],
+                channels: spec.out_channels(),
+                rows: rows.clone(),
+                stride,
+                size: (planes[0].width() * spec.scale(), planes[0].height() * spec.scale()),
+                base: (!self.workspace.needs.is_rrdb).then_some((planes, spec.scale())),
+            };
+            rows.emit(&mut |y: usize, channels: &[&[f32]]| sink(sample, y, channels))?;
+        }
+        Ok(())
     }
 }

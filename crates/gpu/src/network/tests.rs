@@ -6,8 +6,8 @@ use esrgan_core::Plane;
 use esrgan_engine::{Edge, Engine, EngineError, Network, Plan, Precision, RunOptions};
 use esrgan_weights::{Activation, Family, Model, ModelSpec, SpecParts, Tensor, WeightMap};
 
-use super::GpuNetwork;
 use super::run::Needs;
+use super::{GpuNetwork, STRIP_BYTES};
 use crate::device::{Gpu, tests::gpu};
 use crate::error::GpuError;
 use crate::kernels::tests::Numbers;
@@ -149,9 +149,58 @@ fn strips_give_the_bits_of_the_whole() {
         let mut network = GpuNetwork::new(&gpu, &model, Precision::F32).unwrap();
         let whole = on_gpu(&network, &planes, edge);
         network.strip_bytes = 1;
-        assert_eq!(Needs::new(&network, (21, 6), edge).strips(), 6, "four rows of the trunk each, at least");
+        assert_eq!(
+            Needs::new(&network, 1, (21, 6), edge).strips(),
+            6,
+            "four rows of the trunk each, at least"
+        );
         let found = on_gpu(&network, &planes, edge);
         assert!(whole.iter().zip(&found).all(|(a, b)| a.to_bits() == b.to_bits()), "{edge:?}");
+    }
+}
+
+#[test]
+fn pictures_together_give_the_bits_of_each_alone() {
+    let Some(gpu) = gpu() else { return };
+    let pictures: Vec<Vec<Plane>> = (0..3)
+        .map(|number| {
+            let mut planes = picture(3, (9, 14));
+            planes.iter_mut().for_each(|plane| plane.samples_mut().rotate_left(number * 31));
+            planes
+        })
+        .collect();
+    let pictures: Vec<&[Plane]> = pictures.iter().map(Vec::as_slice).collect();
+    for parts in [rrdb(Family::Rrdb, 1, &[2]), rrdb(Family::EsrganPlus, 2, &[2]), compact(Activation::PRelu)]
+    {
+        for precision in [Precision::F32, Precision::F16] {
+            let model = model(parts.clone());
+            let mut network = GpuNetwork::new(&gpu, &model, gpu.precision_for(Some(precision))).unwrap();
+            // The second time in strips.
+            for strip_bytes in [STRIP_BYTES, 1] {
+                network.strip_bytes = strip_bytes;
+                let mut together = vec![Vec::new(); pictures.len()];
+                let mut next = vec![0; pictures.len()];
+                let mut take = |number: usize, y: usize, channels: &[&[f32]]| {
+                    assert!(y == next[number] && next[..number].iter().all(|before| *before > y));
+                    next[number] += 1;
+                    channels.iter().for_each(|row| together[number].extend_from_slice(row));
+                };
+                let forward = |_: f64| ControlFlow::Continue(());
+                network.run_together(&pictures, Edge::Replicate, &mut take, &forward).unwrap();
+                for (planes, found) in pictures.iter().zip(&together) {
+                    let alone = on_gpu(&network, planes, Edge::Replicate);
+                    assert_eq!(alone.len(), found.len());
+                    assert!(alone.iter().zip(found).all(|(a, b)| a.to_bits() == b.to_bits()), "{parts:?}");
+                }
+            }
+        }
+    }
+    let network = GpuNetwork::new(&gpu, &model(compact(Activation::PRelu)), Precision::F32).unwrap();
+    let other = picture(3, (9, 13));
+    for pictures in [&[pictures[0], &other][..], &[]] {
+        let mut nowhere = |_: usize, _: usize, _: &[&[f32]]| panic!("no row is handed over");
+        let result = network.run_together(pictures, Edge::Zero, &mut nowhere, &|_| ControlFlow::Continue(()));
+        assert!(matches!(result, Err(GpuError::Engine(EngineError::Size { .. }))));
     }
 }
 
@@ -196,11 +245,11 @@ fn a_picture_beyond_the_device_is_refused_and_the_device_goes_on() {
     let Some(gpu) = gpu() else { return };
     let model = model(rrdb(Family::Rrdb, 1, &[2]));
     let network = GpuNetwork::new(&gpu, &model, Precision::F32).unwrap();
-    let (needed, largest) = network.bytes(100_000, 100_000, Edge::Zero);
+    let (needed, largest) = network.bytes(1, (100_000, 100_000), Edge::Zero);
     assert!(needed > largest && largest > gpu.info().largest_buffer_bytes, "{needed} {largest}");
     // A picture of that size would take gigabytes on the host: its buffers are asked for alone.
     assert!(matches!(
-        network.workspace((100_000, 100_000), Edge::Zero),
+        network.workspace(1, (100_000, 100_000), Edge::Zero),
         Err(GpuError::OutOfMemory { needed_bytes }) if needed_bytes > largest
     ));
     let planes = picture(3, (4, 4));

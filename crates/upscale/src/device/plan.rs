@@ -12,8 +12,8 @@ pub struct DeviceMeans<'a> {
     pub device: &'a str,
     /// The model.
     pub spec: &'a ModelSpec,
-    /// Device memory of a run over a picture of this width and height, and its largest single buffer.
-    pub bytes: &'a dyn Fn(usize, usize, Edge) -> (u64, u64),
+    /// Device memory of a run over so many pictures of this width and height together, and its largest single buffer.
+    pub bytes: &'a dyn Fn(usize, (usize, usize), Edge) -> (u64, u64),
     /// Device memory that a run may take.
     pub usable_bytes: u64,
     /// The largest single buffer that the device gives.
@@ -24,12 +24,17 @@ pub struct DeviceMeans<'a> {
     pub model_bytes: u64,
 }
 
+/// Input pixels that keep a device busy: tiles that have fewer are enlarged together.
+const BUSY_LR_PX: usize = 512 * 512;
+
 /// How a network goes over a picture on a device, and what that takes.
 #[derive(Clone, Debug)]
 pub struct DevicePlan {
     lr_size: (usize, usize),
     scale: usize,
     tiling: Option<Tiling>,
+    /// Tiles that are enlarged together.
+    at_once: usize,
     options: RunOptions,
     device_bytes: u64,
     largest_buffer_bytes: u64,
@@ -67,31 +72,59 @@ impl DevicePlan {
         plan.lack(means).map_or(Ok(plan), Err)
     }
 
-    /// The plan for a picture as a whole, or in tiles of a side, whether it fits or not.
+    /// The plan for a picture as a whole, or in tiles of a side, whether it fits or not: as many of them together as keep the device
+    /// busy and have room.
     fn of(
         means: &DeviceMeans<'_>,
         lr_size: (usize, usize),
         options: &RunOptions,
         tile: Option<usize>,
     ) -> Result<Self, EngineError> {
-        let sides = |tile| (tile, options.tile_halo_lr_px);
-        let tiling =
-            tile.map(|tile| Tiling::new(means.spec, lr_size, sides(tile), options.edge)).transpose()?;
-        let (width, height) = tiling.as_ref().map_or(lr_size, Tiling::largest_tile);
+        let Some(tile) = tile else { return Ok(Self::in_parts(means, lr_size, options, None)) };
+        let sides = (tile, options.tile_halo_lr_px);
+        let tiling = Tiling::new(means.spec, lr_size, sides, options.edge)?;
+        let (width, height) = tiling.largest_tile();
+        let most = (BUSY_LR_PX / (width * height).max(1)).clamp(1, tiling.most_at_once());
+        let mut plan = Self::in_parts(means, lr_size, options, Some((tiling, most)));
+        while plan.lack(means).is_some()
+            && let Some(fewer) = plan.with_fewer(means)
+        {
+            plan = fewer;
+        }
+        Ok(plan)
+    }
+
+    /// The plan with fewer tiles at once, where it has several.
+    fn with_fewer(&self, means: &DeviceMeans<'_>) -> Option<Self> {
+        let tiling = self.tiling.as_ref().filter(|_| self.at_once > 1)?;
+        Some(Self::in_parts(means, self.lr_size, &self.options, Some((tiling.clone(), self.at_once / 2))))
+    }
+
+    /// The plan for a picture as a whole, or in so many tiles at once.
+    fn in_parts(
+        means: &DeviceMeans<'_>,
+        lr_size: (usize, usize),
+        options: &RunOptions,
+        tiles: Option<(Tiling, usize)>,
+    ) -> Self {
+        let (tiling, at_once) = tiles.map_or((None, 1), |(tiling, at_once)| (Some(tiling), at_once));
+        let part = tiling.as_ref().map_or(lr_size, Tiling::largest_tile);
         let edge = tiling.as_ref().map_or(options.edge, Tiling::tile_edge);
-        let (device_bytes, largest_buffer_bytes) = (means.bytes)(width, height, edge);
-        let copy = (width * height * means.spec.in_channels() * size_of::<f32>()) as u64;
+        let (device_bytes, largest_buffer_bytes) = (means.bytes)(at_once, part, edge);
+        let copy = (lr_size.0 * lr_size.1 * means.spec.in_channels() * size_of::<f32>()) as u64;
         let shared = if means.shares_host_memory { device_bytes } else { 0 };
-        Ok(Self {
+        let waiting = tiling.as_ref().map_or(copy, |tiling| tiling.bytes(at_once));
+        Self {
             lr_size,
             scale: means.spec.scale(),
             options: *options,
             device_bytes,
             largest_buffer_bytes,
             model_bytes: means.model_bytes,
-            host_bytes: shared.saturating_add(tiling.as_ref().map_or(copy, Tiling::bytes)),
+            host_bytes: shared.saturating_add(waiting),
             tiling,
-        })
+            at_once,
+        }
     }
 
     /// What the plan lacks, as an error.
@@ -118,19 +151,23 @@ impl DevicePlan {
             .or(host)
     }
 
-    /// The plan with the next smaller tiles that take less memory on the device; none where there are none, or where tiles are
-    /// not allowed.
+    /// The plan with fewer tiles at once, or the next smaller ones that take less memory on the device; none where there are none, or
+    /// where tiles are not allowed.
     pub fn tighter(&self, means: &DeviceMeans<'_>) -> Option<Self> {
         if self.options.tile == TilePolicy::Off {
             return None;
+        }
+        if let Some(fewer) = self.with_fewer(means) {
+            return Some(fewer);
         }
         let first = match &self.tiling {
             Some(tiling) => smaller_tile(tiling.tile_lr_px()),
             None => tile_sides(self.lr_size).next(),
         };
         let sides = std::iter::successors(first, |&side| smaller_tile(side));
-        let mut plans =
-            sides.filter_map(|side| Self::of(means, self.lr_size, &self.options, Some(side)).ok());
+        let with_tiles = |side| Self::of(means, self.lr_size, &self.options, Some(side)).ok();
+        let with_fewer = |plan| std::iter::successors(Some(plan), |plan: &Self| plan.with_fewer(means));
+        let mut plans = sides.filter_map(with_tiles).flat_map(with_fewer);
         plans.find(|plan| plan.device_bytes < self.device_bytes)
     }
 
@@ -166,6 +203,20 @@ impl DevicePlan {
         self.tiling.as_ref()
     }
 
+    /// Tiles that are enlarged together.
+    pub fn at_once(&self) -> usize {
+        self.at_once
+    }
+
+    /// The parts that the picture is worked off in, in words.
+    pub fn division(&self) -> String {
+        match (&self.tiling, self.at_once) {
+            (None, _) => "the whole picture".to_owned(),
+            (Some(tiling), 1) => tiling.to_string(),
+            (Some(tiling), at_once) => format!("{tiling}, {at_once} at once"),
+        }
+    }
+
     /// Width and height of the picture.
     pub fn lr_size(&self) -> (usize, usize) {
         self.lr_size
@@ -198,7 +249,7 @@ impl fmt::Display for DevicePlan {
         write!(f, "{width}x{height} -> {}x{}, ", width * self.scale, height * self.scale)?;
         match &self.tiling {
             None => write!(f, "whole")?,
-            Some(tiling) => write!(f, "{tiling}")?,
+            Some(_) => f.write_str(&self.division())?,
         }
         write!(f, ", {} of the device's memory", format_bytes(self.device_bytes))
     }

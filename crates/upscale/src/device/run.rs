@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use esrgan_core::{Notice, Plane};
-use esrgan_engine::{Edge, EngineError, Precision, Progress, RowSink, RunOptions};
+use esrgan_engine::{Edge, EngineError, Precision, Progress, RowSink, RunOptions, TileRows};
 use esrgan_weights::ModelSpec;
 
 use super::plan::{DeviceMeans, DevicePlan};
@@ -17,8 +17,8 @@ pub(crate) trait DeviceNetwork: std::fmt::Debug + Send + Sync {
     /// Floating-point operations for a picture, as the network is published.
     fn nominal_flop(&self, lr_width: usize, lr_height: usize) -> f64;
 
-    /// Device memory of a run over a picture, and its largest single buffer.
-    fn bytes(&self, lr_width: usize, lr_height: usize, edge: Edge) -> (u64, u64);
+    /// Device memory of a run over so many pictures of one size together, and its largest single buffer.
+    fn bytes(&self, pictures: usize, lr_size: (usize, usize), edge: Edge) -> (u64, u64);
 
     /// Gives back the memory that the last run left for the next.
     fn forget_maps(&self);
@@ -29,16 +29,16 @@ pub(crate) trait DeviceNetwork: std::fmt::Debug + Send + Sync {
     /// As [`DeviceNetwork::run`].
     fn seconds(&self, planes: &[Plane], passes: usize) -> Result<Vec<f64>, EngineError>;
 
-    /// Enlarges a picture as a whole.
+    /// Enlarges pictures of one size together, each as a whole; rows come as [`esrgan_engine::EnlargeTiles`] wants them.
     ///
     /// # Errors
     /// [`EngineError::DeviceMemory`] where the device has no room, [`EngineError::Device`] where it fails otherwise; else as
     /// [`esrgan_engine::Engine::run`].
     fn run(
         &self,
-        planes: &[Plane],
+        pictures: &[&[Plane]],
         edge: Edge,
-        sink: &mut dyn RowSink,
+        sink: TileRows<'_>,
         progress: Progress<'_>,
     ) -> Result<(), EngineError>;
 }
@@ -107,7 +107,7 @@ impl<D: Device> DeviceRunner<D> {
         plan(&DeviceMeans {
             device,
             spec,
-            bytes: &|width, height, edge| network.bytes(width, height, edge),
+            bytes: &|pictures, lr_size, edge| network.bytes(pictures, lr_size, edge),
             usable_bytes: *usable_bytes,
             largest_buffer_bytes: *largest_buffer_bytes,
             shares_host_memory: self.setting.shares_host_memory,
@@ -125,20 +125,23 @@ impl<D: Device> DeviceRunner<D> {
         progress: Progress<'_>,
     ) -> Result<(), EngineError> {
         let Some(tiling) = plan.tiling() else {
-            return network.run(planes, plan.edge(), sink, progress);
+            let mut rows = |_: usize, y: usize, channels: &[&[f32]]| sink.row(y, channels);
+            return network.run(&[planes], plan.edge(), &mut rows, progress);
         };
-        let mut enlarge = |tile: &[Plane], sink: &mut dyn RowSink, progress: Progress<'_>| {
-            network.run(tile, tiling.tile_edge(), sink, progress)
+        let mut enlarge = |tiles: &[&[Plane]], rows: TileRows<'_>, progress: Progress<'_>| {
+            network.run(tiles, tiling.tile_edge(), rows, progress)
         };
-        tiling.run(planes, &mut enlarge, sink, progress)
+        tiling.run(planes, plan.at_once(), &mut enlarge, sink, progress)
     }
 
     /// What is tried after a lack of memory, and what is said about it.
     fn after_lack(&self, network: &D::Network, plan: &DevicePlan) -> Option<(DevicePlan, Notice)> {
         let tighter = self.planned(network, |means| plan.tighter(means))?;
-        let tried = plan.tiling().map_or("the whole picture".to_owned(), ToString::to_string);
-        let (device, now) = (&self.setting.device, tighter.tiling()?);
-        let notice = format!("{device} ran out of memory over {tried}: went on in {now}; {}", tile_warning());
+        let (device, tried, now) = (&self.setting.device, plan.division(), tighter.division());
+        let mut notice = format!("{device} ran out of memory over {tried}: went on in {now}");
+        if plan.tiling() != tighter.tiling() {
+            notice = format!("{notice}; {}", tile_warning());
+        }
         Some((tighter, Notice::new(notice)))
     }
 }
@@ -174,9 +177,9 @@ impl<D: Device> Runner for DeviceRunner<D> {
     fn prepare(&self, _: &PassPlan) {
         // A small picture has the driver translate the kernels. What fails here fails in the run, which says it.
         let blank = vec![Plane::filled(PREPARED_LR_PX, PREPARED_LR_PX, 0.5); self.setting.spec.in_channels()];
-        let mut nowhere = |_: usize, _: &[&[f32]]| {};
+        let mut nowhere = |_: usize, _: usize, _: &[&[f32]]| {};
         let forward = |_: f64| std::ops::ControlFlow::Continue(());
-        drop(self.network.run(&blank, Edge::Zero, &mut nowhere, &forward));
+        drop(self.network.run(&[&blank], Edge::Zero, &mut nowhere, &forward));
     }
 
     fn forward_seconds(&self, planes: &[Plane], passes: usize) -> Result<Option<Vec<f64>>, EngineError> {

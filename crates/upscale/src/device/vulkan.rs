@@ -1,7 +1,7 @@
 //! Devices that Vulkan shows, as the facade runs them.
 
 use esrgan_core::{Notice, Plane};
-use esrgan_engine::{Edge, EngineError, Precision, Progress, RowSink};
+use esrgan_engine::{Edge, EngineError, Precision, Progress, TileRows};
 use esrgan_gpu::{DeviceInfo, Gpu, GpuError, GpuNetwork};
 use esrgan_weights::Model;
 
@@ -127,8 +127,8 @@ impl DeviceNetwork for VulkanNetwork {
         self.network.nominal_flop(lr_width, lr_height)
     }
 
-    fn bytes(&self, lr_width: usize, lr_height: usize, edge: Edge) -> (u64, u64) {
-        self.network.bytes(lr_width, lr_height, edge)
+    fn bytes(&self, pictures: usize, lr_size: (usize, usize), edge: Edge) -> (u64, u64) {
+        self.network.bytes(pictures, lr_size, edge)
     }
 
     fn forget_maps(&self) {
@@ -142,12 +142,13 @@ impl DeviceNetwork for VulkanNetwork {
 
     fn run(
         &self,
-        planes: &[Plane],
+        pictures: &[&[Plane]],
         edge: Edge,
-        sink: &mut dyn RowSink,
+        sink: TileRows<'_>,
         progress: Progress<'_>,
     ) -> Result<(), EngineError> {
-        let size = planes.first().map(|plane| (plane.width(), plane.height()));
-        self.network.run(planes, edge, sink, progress).map_err(self.failure.over(size))
+        let plane = pictures.first().and_then(|planes| planes.first());
+        let size = plane.map(|plane| (plane.width(), plane.height()));
+        self.network.run_together(pictures, edge, sink, progress).map_err(self.failure.over(size))
     }
 }

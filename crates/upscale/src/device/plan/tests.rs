@@ -21,8 +21,8 @@ fn spec() -> ModelSpec {
 }
 
 /// A kilobyte for each pixel, a quarter of it in one buffer.
-fn bytes(width: usize, height: usize, _: Edge) -> (u64, u64) {
-    let all = (width * height * 1024) as u64;
+fn bytes(pictures: usize, (width, height): (usize, usize), _: Edge) -> (u64, u64) {
+    let all = (pictures * width * height * 1024) as u64;
     (all, all / 4)
 }
 
@@ -46,12 +46,12 @@ fn options(tile: TilePolicy) -> RunOptions {
 fn the_whole_picture_comes_first_then_the_largest_tiles() {
     let spec = spec();
     for (usable, largest_buffer, tile) in [
-        (bytes(200, 100, Edge::Zero).0, u64::MAX, None),
+        (bytes(1, (200, 100), Edge::Zero).0, u64::MAX, None),
         // The picture is as wide as the first tiles, which save nothing.
-        (bytes(200, 100, Edge::Zero).0 - 1, u64::MAX, Some(150)),
-        (u64::MAX, bytes(200, 100, Edge::Zero).1, None),
-        (u64::MAX, bytes(200, 100, Edge::Zero).1 - 1, Some(150)),
-        (bytes(96, 96, Edge::Zero).0, u64::MAX, Some(32)),
+        (bytes(1, (200, 100), Edge::Zero).0 - 1, u64::MAX, Some(150)),
+        (u64::MAX, bytes(1, (200, 100), Edge::Zero).1, None),
+        (u64::MAX, bytes(1, (200, 100), Edge::Zero).1 - 1, Some(150)),
+        (bytes(1, (96, 96), Edge::Zero).0, u64::MAX, Some(32)),
     ] {
         let means = DeviceMeans { largest_buffer_bytes: largest_buffer, ..means(&spec, usable) };
         let plan = DevicePlan::new(&means, (200, 100), &options(TilePolicy::Auto)).unwrap();
@@ -66,7 +66,7 @@ fn policies_are_kept() {
     let large = means(&spec, u64::MAX);
     let plan = DevicePlan::new(&large, (200, 100), &options(TilePolicy::LrPx(64))).unwrap();
     assert_eq!(plan.tiling().map(|tiling| (tiling.tile_lr_px(), tiling.halo_lr_px())), Some((64, 32)));
-    let small = means(&spec, bytes(100, 100, Edge::Zero).0);
+    let small = means(&spec, bytes(1, (100, 100), Edge::Zero).0);
     let error = DevicePlan::new(&small, (200, 100), &options(TilePolicy::Off)).unwrap_err();
     assert!(matches!(error, EngineError::DeviceMemory { lr_size: Some((200, 100)), .. }), "{error}");
     assert!(
@@ -104,14 +104,15 @@ fn tighter_plans_take_less_until_there_are_none() {
     let spec = spec();
     let means = means(&spec, u64::MAX);
     let mut plan = DevicePlan::new(&means, (200, 100), &options(TilePolicy::Auto)).unwrap();
-    let mut sides = Vec::new();
+    let mut steps = Vec::new();
     while let Some(tighter) = plan.tighter(&means) {
         assert!(tighter.device_bytes() < plan.device_bytes());
-        sides.extend(tighter.tiling().map(Tiling::tile_lr_px));
+        steps.extend(tighter.tiling().map(|tiling| (tiling.tile_lr_px(), tighter.at_once())));
         plan = tighter;
     }
-    assert!(sides.len() > 2 && sides.is_sorted_by(|one, next| one > next), "{sides:?}");
-    assert_eq!(sides.last(), Some(&32));
+    // First fewer at once, then smaller ones.
+    assert!(steps.len() > 3 && steps.is_sorted_by(|one, next| one > next), "{steps:?}");
+    assert_eq!(steps.last(), Some(&(32, 1)));
     let off = DevicePlan::new(&means, (200, 100), &options(TilePolicy::Off)).unwrap();
     assert!(off.tighter(&means).is_none());
 }
@@ -119,10 +120,30 @@ fn tighter_plans_take_less_until_there_are_none() {
 #[test]
 fn a_transposed_plan_has_the_same_tiles() {
     let spec = spec();
-    let means = means(&spec, bytes(150, 150, Edge::Zero).0);
+    let means = means(&spec, bytes(1, (150, 150), Edge::Zero).0);
     let plan = DevicePlan::new(&means, (400, 300), &options(TilePolicy::Auto)).unwrap();
     let transposed = plan.transposed(&means).unwrap();
     assert_eq!(transposed.lr_size(), (300, 400));
     let side = |plan: &DevicePlan| plan.tiling().map(Tiling::tile_lr_px);
     assert_eq!(side(&transposed), side(&plan));
+}
+
+#[test]
+fn small_tiles_go_together_as_far_as_there_is_room() {
+    let spec = spec();
+    let at_once = |usable_bytes| {
+        let options = options(TilePolicy::LrPx(64));
+        let plan = DevicePlan::new(&means(&spec, usable_bytes), (1000, 400), &options).unwrap();
+        assert!(plan.device_bytes() <= usable_bytes);
+        plan.at_once()
+    };
+    // A tile of 64 has 127 pixels with its halo, here 63 of the cell's.
+    let tile = bytes(1, (127, 122), Edge::Zero).0;
+    assert_eq!(at_once(u64::MAX), 16);
+    assert_eq!(at_once(7 * tile), 4);
+    assert_eq!(at_once(tile), 1);
+    let large = DevicePlan::new(&means(&spec, u64::MAX), (4000, 4000), &options(TilePolicy::LrPx(1000)));
+    let large = large.unwrap();
+    assert_eq!(large.at_once(), 1, "one keeps the device busy");
+    assert!(!large.to_string().contains("at once"), "{large}");
 }

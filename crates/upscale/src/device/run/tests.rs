@@ -18,6 +18,8 @@ struct Behaviour {
     /// Whether f32 gives NaN as well.
     is_hopeless: bool,
     networks: AtomicUsize,
+    /// The most pictures that were run together.
+    most_together: AtomicUsize,
 }
 
 #[derive(Debug, Clone)]
@@ -57,21 +59,21 @@ impl DeviceNetwork for FakeNetwork {
 
     fn forget_maps(&self) {}
 
-    fn bytes(&self, lr_width: usize, lr_height: usize, _: Edge) -> (u64, u64) {
-        (bytes(lr_width, lr_height), 1)
+    fn bytes(&self, pictures: usize, (lr_width, lr_height): (usize, usize), _: Edge) -> (u64, u64) {
+        (pictures as u64 * bytes(lr_width, lr_height), 1)
     }
 
     /// Repeats every pixel.
     fn run(
         &self,
-        planes: &[Plane],
+        pictures: &[&[Plane]],
         _: Edge,
-        sink: &mut dyn RowSink,
+        sink: TileRows<'_>,
         progress: Progress<'_>,
     ) -> Result<(), EngineError> {
-        let plane = &planes[0];
-        let (needed_bytes, usable_bytes) =
-            (bytes(plane.width(), plane.height()), self.behaviour.room_bytes.load(Ordering::Relaxed));
+        let plane = &pictures[0][0];
+        let needed_bytes = pictures.len() as u64 * bytes(plane.width(), plane.height());
+        let usable_bytes = self.behaviour.room_bytes.load(Ordering::Relaxed);
         if needed_bytes > usable_bytes {
             let (device, lr_size) = ("vulkan:0 test".to_owned(), Some((plane.width(), plane.height())));
             return Err(EngineError::DeviceMemory { device, lr_size, needed_bytes, usable_bytes });
@@ -81,12 +83,15 @@ impl DeviceNetwork for FakeNetwork {
         }
         let bad_row = self.behaviour.bad_row.load(Ordering::Relaxed);
         let is_bad = bad_row > 0 && (self.precision != Precision::F32 || self.behaviour.is_hopeless);
-        for y in 0..2 * plane.height() {
-            if is_bad && y >= bad_row {
-                return Err(EngineError::NotFinite { value: f32::NAN, channel: 0, x: 0, y });
+        self.behaviour.most_together.fetch_max(pictures.len(), Ordering::Relaxed);
+        for (number, planes) in pictures.iter().enumerate() {
+            for y in 0..2 * plane.height() {
+                if is_bad && y >= bad_row {
+                    return Err(EngineError::NotFinite { value: f32::NAN, channel: 0, x: 0, y });
+                }
+                let row: Vec<f32> = (0..2 * plane.width()).map(|x| planes[0].row(y / 2)[x / 2]).collect();
+                sink(number, y, &[&row]);
             }
-            let row: Vec<f32> = (0..2 * plane.width()).map(|x| plane.row(y / 2)[x / 2]).collect();
-            sink.row(y, &[&row]);
         }
         Ok(())
     }
@@ -171,6 +176,20 @@ fn lack_of_memory_makes_tiles_and_then_smaller_ones() {
     assert!(report.notices.last().unwrap().as_str().contains("deviated from the exact result"));
     let report = run(&runner, TilePolicy::LrPx(200)).unwrap();
     assert!(!report.notices.is_empty() && report.mode == "tiled");
+}
+
+#[test]
+fn tiles_go_together_and_fewer_of_them_where_memory_lacks() {
+    let behaviour = behaviour(u64::MAX, 0, false);
+    let runner = runner(&behaviour, Precision::F16);
+    run(&runner, TilePolicy::LrPx(48)).unwrap();
+    assert_eq!(behaviour.most_together.load(Ordering::Relaxed), 5, "a row of tiles");
+    behaviour.most_together.store(0, Ordering::Relaxed);
+    behaviour.room_bytes.store(3 * bytes(104, 104), Ordering::Relaxed);
+    let report = run(&runner, TilePolicy::LrPx(48)).unwrap();
+    assert_eq!(behaviour.most_together.load(Ordering::Relaxed), 2);
+    let notice = report.notices[0].as_str();
+    assert!(notice.contains("2 at once") && !notice.contains("deviated"), "{notice}");
 }
 
 #[test]
