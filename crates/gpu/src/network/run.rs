@@ -250,6 +250,9 @@ struct Pending<'a> {
     bytes: Pin<Box<dyn Future<Output = Result<Vec<Bytes>, ServerError>> + Send + 'a>>,
 }
 
+/// Hears of a strip that has been asked for: its rows, where they will lie, and the multiply-adds so far.
+type AfterStrip<'a> = &'a mut dyn FnMut(&Range<usize>, &Handle, u64) -> Result<(), GpuError>;
+
 /// What has been asked of the device.
 #[derive(Default)]
 struct Asked {
@@ -293,11 +296,11 @@ impl Run<'_> {
         (self.total() <= WAIT_MULTIPLY_ADDS).then(|| whole.clone())
     }
 
-    /// Asks for all launches; `after` each strip hears of its rows, of where they lie, and of the multiply-adds so far.
+    /// Asks for all launches, and tells `after` of each strip.
     fn compute(
         &self,
         maps: &Maps,
-        after: &mut dyn FnMut(&Range<usize>, &Handle, u64) -> Result<(), GpuError>,
+        after: AfterStrip<'_>,
     ) -> Result<(), GpuError> {
         let mut asked = Asked::default();
         let trunk = self.trunk(maps, &mut asked)?;
