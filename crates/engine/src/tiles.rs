@@ -25,7 +25,7 @@ const MAX_TILE_LR_PX: usize = 1024;
 pub(crate) const DEFAULT_HALO_LR_PX: usize = 32;
 /// The largest deviation from the exact result that tiles with the default halo have shown, in levels of 255: x4plus on five
 /// pictures of Set14 in tiles of 48 px, 2026-11 (`docs/performance.md`).
-pub const LARGEST_TILE_DEVIATION_LEVELS: usize = 56;
+pub const LARGEST_TILE_DEVIATION_LEVELS: usize = 29;
 /// Input pixels on either side of a border between cells in which the two tiles are blended; at most half the halo.
 const BLEND_LR_PX: usize = 8;
 
