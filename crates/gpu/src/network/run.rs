@@ -297,11 +297,7 @@ impl Run<'_> {
     }
 
     /// Asks for all launches, and tells `after` of each strip.
-    fn compute(
-        &self,
-        maps: &Maps,
-        after: AfterStrip<'_>,
-    ) -> Result<(), GpuError> {
+    fn compute(&self, maps: &Maps, after: AfterStrip<'_>) -> Result<(), GpuError> {
         let mut asked = Asked::default();
         let trunk = self.trunk(maps, &mut asked)?;
         for (number, strip) in self.workspace.needs.strips.iter().enumerate() {
