@@ -26,9 +26,17 @@ const ROOMS: &[Room] = &[
         tests: &[],
     },
     Room { package: "esrgan-gpu", links: &["esrgan-core", "esrgan-engine", "esrgan-weights"], tests: &[] },
+    Room { package: "esrgan-builtin", links: &["esrgan-weights"], tests: &[] },
     Room {
         package: "esrgan-upscale",
-        links: &["esrgan-core", "esrgan-image", "esrgan-weights", "esrgan-engine", "esrgan-gpu"],
+        links: &[
+            "esrgan-builtin",
+            "esrgan-core",
+            "esrgan-image",
+            "esrgan-weights",
+            "esrgan-engine",
+            "esrgan-gpu",
+        ],
         tests: &[],
     },
     Room {

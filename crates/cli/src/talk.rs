@@ -49,10 +49,10 @@ pub(crate) fn step(number: usize, of: usize, what: &str) {
     eprintln!("{number} of {of}: {what}");
 }
 
-/// Says what a user should know of a file.
-pub(crate) fn notices(about: &std::path::Path, notices: &[Notice]) {
+/// Says what a user should know of a picture or a model.
+pub(crate) fn notices(about: impl std::fmt::Display, notices: &[Notice]) {
     for notice in notices {
-        eprintln!("note: {}: {notice}", about.display());
+        eprintln!("note: {about}: {notice}");
     }
 }
 

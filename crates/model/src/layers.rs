@@ -13,14 +13,18 @@ mod tensors;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::{Tensor, activation};
-use esrgan_gradients::BatchStatistics;
+use esrgan_gradients::{BatchStatistics, FeatureMap};
 
 use crate::arithmetic::Arithmetic;
+use crate::reduction::sum;
 
 pub(crate) use product::Half;
 
 /// What is added to a batch's variance: BasicSR's and PyTorch's default.
 const EPSILON: f32 = 1e-5;
+
+/// What is added to the product of two vectors' squared lengths: far below what features come to.
+const COSINE_EPSILON: f32 = 1e-12;
 
 /// A batch of feature maps in the graph: a flat tensor, and its shape.
 ///
@@ -78,6 +82,26 @@ impl Map {
     /// Values without padding.
     pub fn count(&self) -> usize {
         self.shape.iter().product()
+    }
+
+    /// The sum over all pixels of the cosine between both maps' vectors of channels; it is 0 where one of them is zero.
+    ///
+    /// Gradients flow into this map alone.
+    pub fn cosines(self, other: Self) -> Tensor<1> {
+        let shape = if self.is_blocked() {
+            let [samples, blocks, height, width, lanes] = FeatureMap::layout(self.shape);
+            [samples, blocks, height * width, lanes]
+        } else {
+            let [samples, channels, height, width] = self.shape;
+            [samples, 1, height * width, channels]
+        };
+        // Over each pixel's channels. Padding gives zeros.
+        let dot = |a: &Tensor<1>, b: &Tensor<1>| {
+            (a.clone() * b.clone()).reshape::<4, _>(shape).sum_dim(3).sum_dim(1)
+        };
+        let (found, other) = (self.values, other.values.detach());
+        let lengths = dot(&found, &found) * dot(&other, &other) + COSINE_EPSILON;
+        sum(dot(&found, &other) / lengths.sqrt())
     }
 
     /// Two maps of one shape, pixel by pixel.

@@ -38,6 +38,9 @@ pub enum FeatureLoss {
     L1,
     /// The mean squared difference.
     L2,
+    /// The mean over all pixels of the squared distance between both vectors of channels, each brought to unit length: `2 - 2 cos`. So how
+    /// large a network's features are makes no difference (as LPIPS has it: Zhang et al., 2018, section 3.1).
+    Cosine,
 }
 
 /// The perceptual loss: differences of features before activation.
@@ -66,12 +69,14 @@ impl PerceptualLoss {
     /// Where a map has padding it is zero on both sides, so the mean is over what is no padding.
     fn difference(&self, found: Map, truth: Map) -> Tensor<1> {
         let count = found.count() as f64;
-        let difference = found.values - truth.values;
-        let total = match self.criterion {
-            FeatureLoss::L1 => sum(difference.abs()),
-            FeatureLoss::L2 => sum(difference.powi_scalar(2)),
-        };
-        total.div_scalar(count)
+        match self.criterion {
+            FeatureLoss::L1 => sum((found.values - truth.values).abs()).div_scalar(count),
+            FeatureLoss::L2 => sum((found.values - truth.values).powi_scalar(2)).div_scalar(count),
+            FeatureLoss::Cosine => {
+                let pixels = count / found.shape[1] as f64;
+                found.cosines(truth).div_scalar(-pixels / 2.0) + 2.0
+            }
+        }
     }
 }
 

@@ -224,6 +224,7 @@ fn perceptual_loss(
     let criterion = match perceptual.criterion {
         FeatureCriterion::L1 => FeatureLoss::L1,
         FeatureCriterion::L2 => FeatureLoss::L2,
+        FeatureCriterion::Cosine => FeatureLoss::Cosine,
     };
     Ok((PerceptualLoss { features, weights: weights_of_layers, criterion }, perceptual.weight as f32))
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use esrgan_builtin::{BUILT_IN_MODELS, DEFAULT_MODEL};
 use esrgan_core::{Classify, Kind, format_bytes};
 use esrgan_engine::EngineError;
 use esrgan_image::ImageError;
@@ -20,6 +21,33 @@ pub enum UpscaleError {
     /// The engine could not be started.
     #[error(transparent)]
     Start(EngineError),
+    /// No model has this name.
+    #[error(
+        "{}: no such file, no built-in model of that name ({}){}",
+        name.display(), built_in_names(), folder.as_ref().map_or(String::new(), |folder| format!(", and none in {}", folder.display()))
+    )]
+    UnknownModel {
+        /// The name.
+        name: PathBuf,
+        /// The folder of models, if there is one.
+        folder: Option<PathBuf>,
+    },
+    /// Two models in the folder of models have this name.
+    #[error("`{}` could be {} or {}: name it with its extension", name.display(), first.display(), second.display())]
+    AmbiguousModel {
+        /// The name.
+        name: PathBuf,
+        /// The one.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+    /// A strength was given for a model that takes none.
+    #[error("`{model}` takes no strength: it is for the built-in `{}`, a mean of two models", DEFAULT_MODEL.name)]
+    Strength {
+        /// The model.
+        model: String,
+    },
     /// A GPU was asked for in a build that knows none.
     #[error(
         "this build has no GPU support: use `cpu` or `auto`, or build with it by `cargo build --release --features vulkan`"
@@ -130,6 +158,11 @@ pub enum UpscaleError {
     },
 }
 
+/// The names of the models that are built in.
+fn built_in_names() -> String {
+    BUILT_IN_MODELS.map(|model| model.name).join(", ")
+}
+
 impl UpscaleError {
     pub(crate) fn engine(path: &Path) -> impl Fn(EngineError) -> Self {
         move |source| Self::Engine { path: path.to_owned(), source }
@@ -151,7 +184,10 @@ impl Classify for UpscaleError {
             Self::Memory { .. } => Kind::Limit,
             Self::NoGpuSupport | Self::Channels { .. } | Self::Format { .. } => Kind::Unsupported,
             Self::Io { .. } => Kind::Io,
-            Self::NoDevice { .. }
+            Self::UnknownModel { .. }
+            | Self::AmbiguousModel { .. }
+            | Self::Strength { .. }
+            | Self::NoDevice { .. }
             | Self::OutputSize { .. }
             | Self::Collision { .. }
             | Self::Contradiction { .. }

@@ -6,10 +6,11 @@
 //! ```no_run
 //! use std::ops::ControlFlow;
 //! use std::path::Path;
-//! use esrgan_upscale::{Job, ModelOptions, PictureFormat, PictureOptions, Upscaler};
+//! use esrgan_upscale::{Job, ModelOptions, ModelSource, PictureFormat, PictureOptions, Upscaler};
 //!
 //! # fn main() -> Result<(), esrgan_upscale::UpscaleError> {
-//! let upscaler = Upscaler::load(Path::new("4x-model.pth"), &ModelOptions::default())?;
+//! // The built-in model; `ModelSource::from(Path::new("4x-model.pth"))` is one of a file.
+//! let upscaler = Upscaler::load(&ModelSource::default(), &ModelOptions::default())?;
 //! let job = Job { input: Path::new("photo.jpg"), output: Path::new("photo_x4.png"), format: PictureFormat::Png };
 //! let report = upscaler.upscale_file(&job, &PictureOptions::default(), &|_| {}, &|_| ControlFlow::Continue(()))?;
 //! println!("{}x{} in {:.1} s", report.size.0, report.size.1, report.seconds);
@@ -28,6 +29,7 @@ mod plan;
 mod runner;
 mod sink;
 mod size;
+mod source;
 mod upscaler;
 
 pub use batch::{Batch, BatchJob, BatchOptions, list_batch};
@@ -42,8 +44,10 @@ pub use passes::AlphaMode;
 pub use plan::PicturePlan;
 pub use runner::{Computation, PassPlan};
 pub use size::OutputSize;
+pub use source::{ModelSource, model_files};
 pub use upscaler::{Enlarged, Job, ModelOptions, PictureOptions, Report, Upscaler};
 
+pub use esrgan_builtin::{BUILT_IN_MODELS, BuiltInModel, DEFAULT_MODEL, DEFAULT_STRENGTH};
 pub use esrgan_core::in_parallel;
 pub use esrgan_engine::{Edge, Engine, EngineError, Isa, Network, Plan, Precision, RunOptions, TilePolicy};
 pub use esrgan_image::{

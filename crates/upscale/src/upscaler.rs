@@ -8,7 +8,7 @@ use esrgan_engine::{Edge, EngineError, Isa, Precision, Progress, TilePolicy};
 use esrgan_image::{
     EncodeOptions, Header, Limits, PictureFormat, Raster, bleed_colors, check_writable, decode, encode,
 };
-use esrgan_weights::{LoadOptions, Model, ModelSpec, Origin, load};
+use esrgan_weights::{LoadOptions, Model, ModelSpec, Origin};
 
 use crate::device::{self, Chosen, DeviceChoice};
 use crate::error::UpscaleError;
@@ -17,6 +17,7 @@ use crate::picture_run::PictureRun;
 use crate::plan::PicturePlan;
 use crate::runner::{Computation, CpuRunner, Runner, tile_warning};
 use crate::size::OutputSize;
+use crate::source::ModelSource;
 
 /// How a model is loaded and run.
 #[derive(Clone, Debug, Default)]
@@ -121,12 +122,12 @@ impl Upscaler {
     /// [`UpscaleError::Weights`] for the model, [`UpscaleError::Start`] for threads and instruction sets,
     /// [`UpscaleError::Channels`] for a model that is not for pictures; [`UpscaleError::NoGpuSupport`],
     /// [`UpscaleError::NoDevice`] and the device's own for one that was asked for by its number.
-    pub fn load(path: &Path, options: &ModelOptions) -> Result<Self, UpscaleError> {
+    pub fn load(source: &ModelSource, options: &ModelOptions) -> Result<Self, UpscaleError> {
         // Asked first: a build that knows no device need not read anything.
         let chosen = chosen_device(options)?;
         let load_options =
             LoadOptions { limits: options.limits.clone(), scale: options.model_scale, hash: false };
-        Self::on(chosen, load(path, &load_options)?, options)
+        Self::on(chosen, source.load(&load_options)?, options)
     }
 
     /// Takes a model and starts the threads, or brings it to its device.

@@ -30,7 +30,7 @@ pub use dtype::DType;
 pub use error::{TensorProblem, WeightsError};
 pub use interpolate::interpolate;
 pub use limits::Limits;
-pub use load::{LoadOptions, load, load_tensors};
+pub use load::{LoadOptions, load, load_bytes, load_tensors};
 pub use map::WeightMap;
 pub use model::{Format, KeyLayout, Model, Origin};
 pub use save::{SaveOptions, save};

@@ -52,6 +52,15 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Model, WeightsError> {
     load_any(path, options).map_err(|error| error.in_file(path))
 }
 
+/// Reads a model from the contents of a file: every format of [`load`] but ncnn's pair.
+///
+/// # Errors
+/// As [`load`], without a file to name.
+pub fn load_bytes(bytes: Vec<u8>, options: &LoadOptions) -> Result<Model, WeightsError> {
+    let bytes = Arc::new(bytes);
+    while_hashing(None, (&bytes, options), || contents(&bytes, options))
+}
+
 /// Reads the named tensors of a `.pth` or `.safetensors` file, whichever network they are, without the prefixes that
 /// frameworks put before them.
 ///
@@ -89,13 +98,13 @@ fn load_any(path: &Path, options: &LoadOptions) -> Result<Model, WeightsError> {
         let text = read_file(&param, limits.max_header_bytes)?;
         // Nothing in a graph's files repeats elements, so their size bounds that of the tensors.
         let weights = Arc::new(read_file(&bin, limits.max_file_bytes.min(limits.max_total_bytes))?);
-        return while_hashing(path, (&weights, options), || {
+        return while_hashing(Some(path), (&weights, options), || {
             let (spec, tensors) = ncnn::read(&text, &weights)?;
             graph_contents(spec, tensors, Format::Ncnn, options)
         });
     }
     let bytes = Arc::new(read_file(path, limits.max_file_bytes)?);
-    while_hashing(path, (&bytes, options), || contents(&bytes, options))
+    while_hashing(Some(path), (&bytes, options), || contents(&bytes, options))
 }
 
 /// What a file of any format but ncnn's holds.
@@ -119,7 +128,7 @@ fn contents(bytes: &Arc<Vec<u8>>, options: &LoadOptions) -> Result<Contents, Wei
 
 /// Reads the contents, and hashes the file meanwhile, if that is wanted.
 fn while_hashing(
-    path: &Path,
+    path: Option<&Path>,
     (bytes, options): (&[u8], &LoadOptions),
     contents: impl FnOnce() -> Result<Contents, WeightsError>,
 ) -> Result<Model, WeightsError> {
@@ -284,10 +293,10 @@ fn with_only_upsampling(spec: &ModelSpec, factor: usize) -> Result<ModelSpec, We
     ModelSpec::new(parts)
 }
 
-fn model(path: &Path, sha256: String, contents: Contents) -> Result<Model, WeightsError> {
+fn model(path: Option<&Path>, sha256: String, contents: Contents) -> Result<Model, WeightsError> {
     let first = contents.weights.iter().next().map(|(_, tensor)| tensor.dtype);
     let origin = Origin {
-        path: Some(path.to_owned()),
+        path: path.map(Path::to_owned),
         format: contents.format,
         key_layout: contents.layout,
         dtype: first.unwrap_or(crate::DType::F32),

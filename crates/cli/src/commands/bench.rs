@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use esrgan_core::{SampleDepth, peak_memory_bytes};
 use esrgan_upscale::{
-    AlphaMode, EncodeOptions, Job, ModelOptions, PictureFormat, PictureOptions, Upscaler, decode, encode,
-    probe,
+    AlphaMode, EncodeOptions, Job, ModelOptions, ModelSource, PictureFormat, PictureOptions, Upscaler,
+    decode, encode, probe,
 };
 use serde_json::json;
 
@@ -20,13 +20,14 @@ use crate::talk;
 pub(crate) fn run(flags: &BenchFlags) -> anyhow::Result<Outcome> {
     match (&flags.model[..], &flags.input) {
         _ if flags.suite => suite::run(flags),
-        ([model], Some(input)) => time(flags, model, input),
+        ([], Some(input)) => time(flags, None, input),
+        ([model], Some(input)) => time(flags, Some(model), input),
         _ => anyhow::bail!("one model and one picture are timed at once; `--suite` takes several models"),
     }
 }
 
 /// Times one model on one picture.
-fn time(flags: &BenchFlags, model: &Path, input: &Path) -> anyhow::Result<Outcome> {
+fn time(flags: &BenchFlags, model: Option<&Path>, input: &Path) -> anyhow::Result<Outcome> {
     let model_options = ModelOptions {
         model_scale: flags.scale,
         device: flags.device,
@@ -35,8 +36,9 @@ fn time(flags: &BenchFlags, model: &Path, input: &Path) -> anyhow::Result<Outcom
         isa: isa_from_environment()?,
         ..ModelOptions::default()
     };
-    let upscaler = Upscaler::load(model, &model_options)?;
-    say_start(model, &upscaler.origin().notices, &upscaler);
+    let model = ModelSource::find(model, None, flags.strength)?;
+    let upscaler = Upscaler::load(&model, &model_options)?;
+    say_start(&model, &upscaler.origin().notices, &upscaler);
     let options = PictureOptions { alpha: AlphaMode::Drop, ..PictureOptions::default() };
     let header = probe(input, &options.limits)?;
     let job = Job { input, output: flags.output.as_deref().unwrap_or(input), format: PictureFormat::Png };
@@ -62,7 +64,7 @@ fn time(flags: &BenchFlags, model: &Path, input: &Path) -> anyhow::Result<Outcom
     let forward = forward.map(|mut seconds| self::median(&mut seconds));
     let gflops = upscaler.nominal_flop(header.width, header.height) / median / 1e9;
     let notices = enlarged.as_ref().map_or(&[][..], |enlarged| &enlarged.notices);
-    talk::notices(input, notices);
+    talk::notices(input.display(), notices);
     if let (Some(output), Some(enlarged)) = (&flags.output, &enlarged) {
         encode(&enlarged.raster, &decoded.metadata, PictureFormat::Png, &EncodeOptions::default(), output)?;
     }

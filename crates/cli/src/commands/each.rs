@@ -59,7 +59,7 @@ pub(super) fn each_picture(
 fn say(job: &BatchJob, result: anyhow::Result<Finished>, json: bool) {
     let line = match result {
         Ok(finished) => {
-            talk::notices(&job.input, &finished.notices);
+            talk::notices(job.input.display(), &finished.notices);
             finished.line
         }
         Err(error) => {

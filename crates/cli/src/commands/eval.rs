@@ -7,10 +7,9 @@ use esrgan_evaluate::{
     EvaluateError, Evaluated, Evaluation, EvaluationOptions, LpipsFiles, Measures, Method, Metric, Published,
     Report, ViewPlace, evaluate, published, write_report,
 };
-use esrgan_upscale::{ModelOptions, PictureOptions, Upscaler, default_budget_bytes};
+use esrgan_upscale::{ModelOptions, ModelSource, PictureOptions, Upscaler, default_budget_bytes};
 use serde_json::{Map, Value, json};
 
-use super::models::find_model;
 use super::{isa_from_environment, say_start};
 use crate::Outcome;
 use crate::flags::EvalFlags;
@@ -21,10 +20,10 @@ pub(crate) fn run(flags: &EvalFlags) -> anyhow::Result<Outcome> {
     let lpips = flags.lpips_backbone.clone().zip(flags.lpips_heads.clone());
     let lpips = lpips.map(|(backbone, heads)| LpipsFiles { backbone, heads });
     let measures = Measures::new(&flags.metrics, lpips.as_ref())?;
-    let upscaler = flags.model.as_deref().map(|model| upscaler(model, flags)).transpose()?;
-    let (method, name) = method(flags, upscaler.as_ref());
-    let scale =
-        upscaler.as_ref().map_or(flags.scale.map_or(4, usize::from), |upscaler| upscaler.spec().scale());
+    let model = flags.model.as_deref().map(|model| upscaler(model, flags)).transpose()?;
+    let (method, name) = method(flags, model.as_ref());
+    let named_scale = flags.scale.map_or(4, usize::from);
+    let scale = model.as_ref().map_or(named_scale, |(_, upscaler)| upscaler.spec().scale());
     let options = EvaluationOptions {
         hr: flags.hr.clone(),
         lr: flags.lr.clone(),
@@ -47,8 +46,8 @@ pub(crate) fn run(flags: &EvalFlags) -> anyhow::Result<Outcome> {
     Ok(if evaluation.failures.is_empty() { Outcome::Done } else { Outcome::SomeFailed })
 }
 
-fn upscaler(model: &Path, flags: &EvalFlags) -> anyhow::Result<Upscaler> {
-    let path = find_model(model, flags.models_dir.as_deref())?;
+fn upscaler(model: &Path, flags: &EvalFlags) -> anyhow::Result<(ModelSource, Upscaler)> {
+    let model = ModelSource::find(Some(model), flags.models_dir.as_deref(), flags.strength)?;
     let options = ModelOptions {
         device: flags.device,
         precision: flags.precision.into(),
@@ -56,20 +55,26 @@ fn upscaler(model: &Path, flags: &EvalFlags) -> anyhow::Result<Upscaler> {
         isa: isa_from_environment()?,
         ..ModelOptions::default()
     };
-    let upscaler = Upscaler::load(&path, &options)?;
-    say_start(&path, &upscaler.origin().notices, &upscaler);
-    Ok(upscaler)
+    let upscaler = Upscaler::load(&model, &options)?;
+    say_start(&model, &upscaler.origin().notices, &upscaler);
+    Ok((model, upscaler))
 }
 
 /// The method, and what a report calls it.
-fn method<'u>(flags: &EvalFlags, upscaler: Option<&'u Upscaler>) -> (Method<'u>, String) {
-    if let (Some(upscaler), Some(model)) = (upscaler, &flags.model) {
+fn method<'u>(flags: &EvalFlags, model: Option<&'u (ModelSource, Upscaler)>) -> (Method<'u>, String) {
+    if let Some((source, upscaler)) = model {
         let options = PictureOptions {
             memory_budget_bytes: flags.memory.unwrap_or_else(default_budget_bytes),
             self_ensemble: flags.tta,
+            edge: source.usual_edge(),
             ..PictureOptions::default()
         };
-        let name = model.file_name().unwrap_or(model.as_os_str()).to_string_lossy().into_owned();
+        let name = match source {
+            ModelSource::File(path) => {
+                path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+            }
+            ModelSource::BuiltIn { .. } => source.to_string(),
+        };
         return (Method::Model { upscaler, options: Box::new(options) }, name);
     }
     match (flags.method, &flags.sr) {
@@ -100,7 +105,7 @@ impl Lines<'_> {
     fn picture(&mut self, hr: &Path, result: &Result<Evaluated, EvaluateError>) {
         match result {
             Ok(picture) => {
-                talk::notices(hr, &picture.notices);
+                talk::notices(hr.display(), &picture.notices);
                 if self.flags.json {
                     self.say(self.json(picture));
                 } else {

@@ -17,7 +17,7 @@ use std::path::Path;
 
 use esrgan_core::{Classify, Kind, Notice};
 use esrgan_degrade::DegradeError;
-use esrgan_upscale::{BatchJob, Isa, UpscaleError, Upscaler};
+use esrgan_upscale::{BatchJob, Isa, ModelSource, UpscaleError, Upscaler};
 use serde_json::json;
 
 use crate::talk;
@@ -33,7 +33,10 @@ fn isa_from_environment() -> anyhow::Result<Option<Isa>> {
 }
 
 /// Says what the user should know of a model, and where it runs.
-fn say_start(model: &Path, notices: &[Notice], upscaler: &Upscaler) {
+fn say_start(model: &ModelSource, notices: &[Notice], upscaler: &Upscaler) {
+    if let ModelSource::BuiltIn { .. } = model {
+        eprintln!("model: {model}");
+    }
     talk::notices(model, notices);
     eprintln!("device: {}", upscaler.computation());
 }

@@ -1,64 +1,29 @@
 //! `esrgan inspect`, `convert`, `interpolate` and `models`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::Context;
 use esrgan_core::Notice;
-use esrgan_upscale::{LoadOptions, Model, SaveOptions, interpolate as mix, load, save};
+use esrgan_upscale::{
+    BUILT_IN_MODELS, LoadOptions, Model, ModelSource, SaveOptions, interpolate as mix, model_files, save,
+};
 use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::flags::{ConvertFlags, InspectFlags, InterpolateFlags, ListFlags};
 use crate::talk;
 
-/// Extensions of files that `models` looks into; ncnn's `.bin` comes with its `.param`.
-const MODEL_EXTENSIONS: [&str; 5] = ["pth", "pt", "safetensors", "param", "onnx"];
-
-fn read(path: &Path, scale: Option<usize>) -> anyhow::Result<Model> {
-    Ok(load(path, &LoadOptions { scale, ..LoadOptions::default() })?)
+fn read(name: &Path, strength: Option<f64>, scale: Option<usize>) -> anyhow::Result<(ModelSource, Model)> {
+    let source = ModelSource::find(Some(name), None, strength)?;
+    let model = source.load(&LoadOptions { scale, ..LoadOptions::default() })?;
+    talk::notices(&source, &model.origin.notices);
+    Ok((source, model))
 }
 
-/// The file of a model: the path itself, or a file of that name in the folder of models.
-pub(crate) fn find_model(model: &Path, folder: Option<&Path>) -> anyhow::Result<PathBuf> {
-    let Some(folder) = folder.filter(|_| !model.exists()) else { return Ok(model.to_owned()) };
-    let files = model_files(folder)?;
-    let is_named = |file: &&PathBuf| {
-        file.file_name() == Some(model.as_os_str()) || file.file_stem() == Some(model.as_os_str())
-    };
-    match files.iter().filter(is_named).collect::<Vec<_>>()[..] {
-        [file] => Ok(file.clone()),
-        [] => anyhow::bail!(
-            "{}: no such file, and no model of that name in {}",
-            model.display(),
-            folder.display()
-        ),
-        [first, second, ..] => anyhow::bail!(
-            "`{}` could be {} or {}: name it with its extension",
-            model.display(),
-            first.display(),
-            second.display()
-        ),
-    }
-}
-
-fn model_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
-        let path = entry.with_context(|| folder.display().to_string())?.path();
-        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-        if extension.is_some_and(|extension| MODEL_EXTENSIONS.contains(&extension.as_str())) && path.is_file()
-        {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
-fn describe(model: &Model, path: &Path) -> Value {
+fn describe(model: &Model, source: &ModelSource) -> Value {
     let (spec, origin) = (&model.spec, &model.origin);
     json!({
-        "file": path.to_string_lossy(),
+        "file": source.to_string(),
+        "built_in": matches!(source, ModelSource::BuiltIn { .. }),
         "family": spec.family().name(),
         "scale": spec.scale(),
         "in_channels": spec.in_channels(),
@@ -70,7 +35,7 @@ fn describe(model: &Model, path: &Path) -> Value {
         "dtype": origin.dtype.name(),
         "key_layout": origin.key_layout.name(),
         "parameters": origin.parameters,
-        "sha256": origin.sha256,
+        "sha256": Some(&origin.sha256).filter(|hash| !hash.is_empty()),
         "format": origin.format.name(),
         "scale_is_ambiguous": origin.scale_is_ambiguous,
         "notices": origin.notices.iter().map(Notice::as_str).collect::<Vec<_>>(),
@@ -79,25 +44,24 @@ fn describe(model: &Model, path: &Path) -> Value {
 
 /// Runs `inspect`.
 pub(crate) fn inspect(flags: &InspectFlags) -> anyhow::Result<Outcome> {
-    let model = read(&flags.model, flags.scale)?;
-    talk::notices(&flags.model, &model.origin.notices);
+    let (source, model) = read(&flags.model, None, flags.scale)?;
     if flags.json {
-        talk::data(describe(&model, &flags.model))?;
+        talk::data(describe(&model, &source))?;
     } else {
-        talk::data(description(&model, &flags.model))?;
+        talk::data(description(&model, &source))?;
     }
     Ok(Outcome::Done)
 }
 
 /// What a model is, for people.
-fn description(model: &Model, path: &Path) -> String {
+fn description(model: &Model, source: &ModelSource) -> String {
     let (spec, origin) = (&model.spec, &model.origin);
     let unshuffled = match spec.unshuffle() {
         1 => String::new(),
         factor => format!(", pixel-unshuffled by {factor}"),
     };
-    [
-        path.display().to_string(),
+    let mut lines = vec![
+        source.to_string(),
         format!("  family      {}, x{}", spec.family(), spec.scale()),
         format!("  channels    {} in{unshuffled}, {} out", spec.in_channels(), spec.out_channels()),
         format!(
@@ -108,15 +72,17 @@ fn description(model: &Model, path: &Path) -> String {
             origin.parameters
         ),
         format!("  file        {}, keys `{}`, {}", origin.format, origin.key_layout, origin.dtype.name()),
-        format!("  sha256      {}", origin.sha256),
-    ]
-    .join("\n")
+    ];
+    // A mean of two files has none.
+    if !origin.sha256.is_empty() {
+        lines.push(format!("  sha256      {}", origin.sha256));
+    }
+    lines.join("\n")
 }
 
 /// Runs `convert`.
 pub(crate) fn convert(flags: &ConvertFlags) -> anyhow::Result<Outcome> {
-    let model = read(&flags.input, flags.scale)?;
-    talk::notices(&flags.input, &model.origin.notices);
+    let (_, model) = read(&flags.input, flags.strength, flags.scale)?;
     let options = SaveOptions { layout: flags.layout.map(Into::into), dtype: flags.dtype.map(Into::into) };
     save(&model, &flags.output, &options)?;
     Ok(Outcome::Done)
@@ -124,38 +90,46 @@ pub(crate) fn convert(flags: &ConvertFlags) -> anyhow::Result<Outcome> {
 
 /// Runs `interpolate`.
 pub(crate) fn interpolate(flags: &InterpolateFlags) -> anyhow::Result<Outcome> {
-    let (a, b) = (read(&flags.a, flags.scale)?, read(&flags.b, flags.scale)?);
-    talk::notices(&flags.a, &a.origin.notices);
-    talk::notices(&flags.b, &b.origin.notices);
+    let ((_, a), (_, b)) = (read(&flags.a, None, flags.scale)?, read(&flags.b, None, flags.scale)?);
     save(&mix(&a, &b, flags.alpha)?, &flags.output, &SaveOptions::default())?;
     Ok(Outcome::Done)
 }
 
 /// Runs `models`.
 pub(crate) fn list(flags: &ListFlags) -> anyhow::Result<Outcome> {
-    let folder = flags
-        .models_dir
-        .as_deref()
-        .context("no folder of models was named\nhint: `--models-dir DIR`, or the variable ESRGAN_MODELS")?;
-    let files = model_files(folder)?;
-    if files.is_empty() {
+    // Looked at first: where there is no such folder, nothing is listed.
+    let files = flags.models_dir.as_deref().map(model_files).transpose()?;
+    for model in &BUILT_IN_MODELS {
+        let source = ModelSource::BuiltIn { model, strength: None };
+        let loaded = source.load(&LoadOptions::default())?;
+        match flags.json {
+            true => talk::data(describe(&loaded, &source))?,
+            false => talk::data(format_args!("{}  {}; {}", model.name, kind(&loaded), model.summary))?,
+        }
+    }
+    if let (Some(folder), Some([])) = (&flags.models_dir, files.as_deref()) {
         eprintln!("note: {}: no model files here", folder.display());
     }
     let mut outcome = Outcome::Done;
-    for file in files {
-        match read(&file, None) {
-            Ok(model) if flags.json => talk::data(describe(&model, &file))?,
+    for file in files.unwrap_or_default() {
+        let source = ModelSource::File(file.clone());
+        match source.load(&LoadOptions::default()) {
+            Ok(model) if flags.json => talk::data(describe(&model, &source))?,
             Ok(model) => {
                 let name = file.file_name().unwrap_or_default().to_string_lossy();
-                let spec = &model.spec;
-                let (family, scale, parameters) = (spec.family(), spec.scale(), model.origin.parameters);
-                talk::data(format_args!("{name}  {family} x{scale}, {parameters} parameters"))?;
+                talk::data(format_args!("{name}  {}", kind(&model)))?;
             }
             Err(error) => {
-                talk::error(&error);
+                talk::error(&error.into());
                 outcome = Outcome::SomeFailed;
             }
         }
     }
     Ok(outcome)
+}
+
+/// What a model is, in a few words.
+fn kind(model: &Model) -> String {
+    let spec = &model.spec;
+    format!("{} x{}, {} parameters", spec.family(), spec.scale(), model.origin.parameters)
 }

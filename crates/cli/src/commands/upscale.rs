@@ -1,18 +1,17 @@
 //! `esrgan upscale`.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use esrgan_core::Notice;
 use esrgan_upscale::{
-    Batch, BatchJob, BatchOptions, EncodeOptions, Job, Limits, ModelOptions, OutputSize, PictureOptions,
-    Report, Upscaler, default_budget_bytes, list_batch, probe,
+    Batch, BatchJob, BatchOptions, EncodeOptions, Job, Limits, ModelOptions, ModelSource, OutputSize,
+    PictureOptions, Report, Upscaler, default_budget_bytes, list_batch, probe,
 };
 use serde_json::json;
 
-use super::models::find_model;
 use super::{isa_from_environment, say_start};
 use crate::Outcome;
 use crate::flags::UpscaleFlags;
@@ -20,7 +19,7 @@ use crate::talk::{self, Progress};
 
 /// Runs the command.
 pub(crate) fn run(flags: &UpscaleFlags) -> anyhow::Result<Outcome> {
-    let model = find_model(&flags.model, flags.models_dir.as_deref())?;
+    let model = ModelSource::find(flags.model.as_deref(), flags.models_dir.as_deref(), flags.strength)?;
     let (upscaler, model_notices) = load(&model, flags)?;
     let batch_options =
         BatchOptions { output: flags.output.clone(), format: flags.format.0, recursive: flags.recursive };
@@ -29,12 +28,12 @@ pub(crate) fn run(flags: &UpscaleFlags) -> anyhow::Result<Outcome> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
-    Run { flags, model: &model, upscaler: &upscaler, options: picture_options(flags, batch.jobs.len()), stop }
-        .all(&batch)
+    let options = picture_options(flags, &model, batch.jobs.len());
+    Run { flags, model: &model, upscaler: &upscaler, options, stop }.all(&batch)
 }
 
 /// Loads the model, as x3 where its file fits that and the user asks for it.
-fn load(model: &Path, flags: &UpscaleFlags) -> anyhow::Result<(Upscaler, Vec<Notice>)> {
+fn load(model: &ModelSource, flags: &UpscaleFlags) -> anyhow::Result<(Upscaler, Vec<Notice>)> {
     let mut options = ModelOptions {
         model_scale: flags.model_scale,
         device: flags.device,
@@ -55,7 +54,7 @@ fn load(model: &Path, flags: &UpscaleFlags) -> anyhow::Result<(Upscaler, Vec<Not
     Ok((upscaler, notices))
 }
 
-fn picture_options(flags: &UpscaleFlags, pictures: usize) -> PictureOptions {
+fn picture_options(flags: &UpscaleFlags, model: &ModelSource, pictures: usize) -> PictureOptions {
     let memory_budget_bytes = flags.memory.unwrap_or_else(default_budget_bytes);
     PictureOptions {
         limits: Limits {
@@ -65,7 +64,7 @@ fn picture_options(flags: &UpscaleFlags, pictures: usize) -> PictureOptions {
         },
         size: flags.size(),
         alpha: flags.alpha.into(),
-        edge: flags.edge.into(),
+        edge: flags.edge.map_or(model.usual_edge(), Into::into),
         tile: flags.tile.0,
         memory_budget_bytes,
         keep_weights: pictures > 1,
@@ -77,7 +76,7 @@ fn picture_options(flags: &UpscaleFlags, pictures: usize) -> PictureOptions {
 /// A batch under way.
 struct Run<'a> {
     flags: &'a UpscaleFlags,
-    model: &'a Path,
+    model: &'a ModelSource,
     upscaler: &'a Upscaler,
     options: PictureOptions,
     stop: Arc<AtomicBool>,
@@ -138,7 +137,7 @@ impl Run<'_> {
         }
         progress.say(|| match &result {
             Ok(report) => {
-                talk::notices(&job.input, &report.notices);
+                talk::notices(job.input.display(), &report.notices);
                 self.line(|| self.json(report));
             }
             Err(error) => {
@@ -193,7 +192,7 @@ impl Run<'_> {
             "lr_height": report.lr_size.1,
             "width": report.size.0,
             "height": report.size.1,
-            "model": self.model.to_string_lossy(),
+            "model": self.model.to_string(),
             "seconds": report.seconds,
             "device": computation.device,
             "isa": computation.isa,

@@ -9,6 +9,7 @@ use esrgan_upscale::{DeviceChoice, Filter};
 
 use super::PrecisionFlag;
 use super::upscale::threads;
+use super::values::share;
 
 /// `--method`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -49,6 +50,9 @@ pub(crate) struct EvalFlags {
     /// Measure a model: a file, or a name that `models` lists
     #[arg(short, long, value_name = "MODEL")]
     pub(crate) model: Option<PathBuf>,
+    /// Of the built-in model, between 0 (faithful to the input) and 1 (most texture) [default: 0]
+    #[arg(long, value_name = "0..1", requires = "model", value_parser = share)]
+    pub(crate) strength: Option<f64>,
     /// Measure a filter
     #[arg(long, value_enum, value_name = "METHOD")]
     pub(crate) method: Option<MethodFlag>,

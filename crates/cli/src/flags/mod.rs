@@ -51,7 +51,7 @@ pub(crate) enum Command {
     Convert(ConvertFlags),
     /// Mix two models: (1 - alpha) * A + alpha * B
     Interpolate(InterpolateFlags),
-    /// List the models in a folder
+    /// List the models: those that are built in, and those of a folder
     Models(ListFlags),
     /// Time the forward pass of a model on one picture
     Bench(BenchFlags),

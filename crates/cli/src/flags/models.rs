@@ -7,11 +7,12 @@ use esrgan_upscale::{DType, DeviceChoice, KeyLayout};
 
 use super::PrecisionFlag;
 use super::upscale::threads;
+use super::values::share;
 
 /// Flags of `inspect`.
 #[derive(Args, Debug)]
 pub(crate) struct InspectFlags {
-    /// Model file
+    /// Model file, or the name of a built-in model
     pub(crate) model: PathBuf,
     /// The model's scale, where its file fits x2 and x3 alike
     #[arg(short, long, value_name = "SCALE")]
@@ -24,7 +25,7 @@ pub(crate) struct InspectFlags {
 /// Flags of `convert`.
 #[derive(Args, Debug)]
 pub(crate) struct ConvertFlags {
-    /// Model file to read
+    /// Model file to read, or the name of a built-in model
     #[arg(value_name = "IN")]
     pub(crate) input: PathBuf,
     /// Model file to write: .safetensors, .pth, .onnx, or .param (with .bin beside it)
@@ -33,6 +34,9 @@ pub(crate) struct ConvertFlags {
     /// How the keys are spelled [default: as they were, else basicsr]
     #[arg(long, value_enum, value_name = "LAYOUT")]
     pub(crate) layout: Option<LayoutFlag>,
+    /// Of the built-in model, between 0 (faithful to the input) and 1 (most texture) [default: 0]
+    #[arg(long, value_name = "0..1", value_parser = share)]
+    pub(crate) strength: Option<f64>,
     /// Type of the weights [default: as they were]
     #[arg(long, value_enum, value_name = "TYPE")]
     pub(crate) dtype: Option<DTypeFlag>,
@@ -62,7 +66,7 @@ pub(crate) struct InterpolateFlags {
 /// Flags of `models`.
 #[derive(Args, Debug)]
 pub(crate) struct ListFlags {
-    /// Folder of models
+    /// Folder whose models are listed behind the built-in ones
     #[arg(long, value_name = "DIR", env = "ESRGAN_MODELS")]
     pub(crate) models_dir: Option<PathBuf>,
     /// One JSON object a line on stdout for each model
@@ -80,9 +84,12 @@ pub(crate) struct BenchFlags {
     /// shortcuts are taken, so that its share of the measured ceiling of multiplications may be above 100 %.
     #[arg(long, conflicts_with_all = ["input", "output"])]
     pub(crate) suite: bool,
-    /// Model file
-    #[arg(short, long, value_name = "MODEL", required_unless_present = "suite")]
+    /// Model file, or the name of a built-in model [default: photo-x4]
+    #[arg(short, long, value_name = "MODEL")]
     pub(crate) model: Vec<PathBuf>,
+    /// Of the built-in model, between 0 (faithful to the input) and 1 (most texture) [default: 0]
+    #[arg(long, value_name = "0..1", conflicts_with = "suite", value_parser = share)]
+    pub(crate) strength: Option<f64>,
     /// Picture to enlarge
     #[arg(short, long, value_name = "LR", required_unless_present = "suite")]
     pub(crate) input: Option<PathBuf>,
@@ -162,14 +169,6 @@ impl From<DTypeFlag> for DType {
             DTypeFlag::F16 => Self::F16,
             DTypeFlag::Bf16 => Self::BF16,
         }
-    }
-}
-
-/// A share between 0 and 1.
-fn share(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
-        _ => Err("expected a number from 0 to 1".to_owned()),
     }
 }
 

@@ -6,6 +6,7 @@ use clap::Args;
 use esrgan_core::parse_bytes;
 use esrgan_upscale::{DeviceChoice, OutputSize};
 
+use super::values::share;
 use super::{AlphaFlag, EdgeFlag, FormatFlag, PrecisionFlag, TileFlag};
 
 /// Flags of `upscale`.
@@ -18,9 +19,12 @@ pub(crate) struct UpscaleFlags {
     /// Output file, or folder [default: beside the input, as NAME_x4.EXT]
     #[arg(short, long, value_name = "FILE|DIR")]
     pub(crate) output: Option<PathBuf>,
-    /// Model file (.pth, .safetensors, .param, .onnx), or a name that `models` lists
+    /// Model file (.pth, .safetensors, .param, .onnx), or a name that `models` lists [default: photo-x4]
     #[arg(short, long, value_name = "MODEL", env = "ESRGAN_MODEL")]
-    pub(crate) model: PathBuf,
+    pub(crate) model: Option<PathBuf>,
+    /// Of the built-in model, between 0 (faithful to the input) and 1 (most texture) [default: 0]
+    #[arg(long, value_name = "0..1", value_parser = share)]
+    pub(crate) strength: Option<f64>,
     /// Folder in which models are found by name
     #[arg(long, value_name = "DIR", env = "ESRGAN_MODELS")]
     pub(crate) models_dir: Option<PathBuf>,
@@ -66,9 +70,9 @@ pub(crate) struct UpscaleFlags {
     /// What becomes of transparency
     #[arg(long, value_enum, value_name = "MODE", default_value = "model")]
     pub(crate) alpha: AlphaFlag,
-    /// What the network sees beyond the edge
-    #[arg(long, value_enum, value_name = "MODE", default_value = "zero")]
-    pub(crate) edge: EdgeFlag,
+    /// What the network sees beyond the edge [default: `replicate` for built-in models, else `zero`]
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub(crate) edge: Option<EdgeFlag>,
     /// Look into folders below the named ones, and mirror their tree
     #[arg(long)]
     pub(crate) recursive: bool,

@@ -60,10 +60,9 @@ impl From<AlphaFlag> for AlphaMode {
 }
 
 /// `--edge`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum EdgeFlag {
     /// Zeros, as the networks were trained
-    #[default]
     Zero,
     /// The edge pixel, repeated
     Replicate,
@@ -141,6 +140,14 @@ impl FromStr for FormatFlag {
                 Err(format!("expected `keep` or one of {}", names.join(", ")))
             }
         }
+    }
+}
+
+/// A share between 0 and 1.
+pub(crate) fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        _ => Err("expected a number from 0 to 1".to_owned()),
     }
 }
 

@@ -4,6 +4,7 @@
 mod batch;
 #[cfg(test)]
 mod bench;
+mod builtin;
 #[cfg(test)]
 mod check;
 mod degrade;

@@ -217,3 +217,50 @@ fn half_precision_stays_with_f32() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// Channels of a pixel of an image batch.
+fn vector(values: &[f32], [_, channels, height, width]: [usize; 4], pixel: usize) -> Vec<f64> {
+    let (sample, place) = (pixel / (height * width), pixel % (height * width));
+    let index = |channel| (sample * channels + channel) * height * width + place;
+    (0..channels).map(|channel| f64::from(values[index(channel)])).collect()
+}
+
+#[test]
+fn cosines_and_their_gradients_are_those_of_the_formula() {
+    let shape = [2, 19, 3, 5];
+    let (channels, pixels) = (shape[1], shape[0] * shape[2] * shape[3]);
+    let count = channels * pixels;
+    let (mut found, other) = (values(3, count), values(4, count));
+    // The last pixel has no direction.
+    (0..channels).for_each(|channel| found[(channels + channel) * 15 + 14] = 0.0);
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let (mut expected, mut slopes) = (0.0, vec![vec![0.0; channels]; pixels]);
+    for (pixel, slopes) in slopes.iter_mut().enumerate().take(pixels - 1) {
+        let (a, b) = (vector(&found, shape, pixel), vector(&other, shape, pixel));
+        let (length, lengths) = (dot(&a, &a), (dot(&a, &a) * dot(&b, &b)).sqrt());
+        let cosine = dot(&a, &b) / lengths;
+        expected += cosine;
+        for (slope, (a, b)) in slopes.iter_mut().zip(a.iter().zip(&b)) {
+            *slope = b / lengths - cosine * a / length;
+        }
+    }
+    for device in std::iter::once(ComputeDevice::Processor).chain(devices()) {
+        let tensors = device.tensors();
+        let leaf = |values: &[f32]| {
+            Tensor::<1>::from_data(TensorData::new(values.to_vec(), [count]), &tensors).require_grad()
+        };
+        let (input, truth) = (leaf(&found), leaf(&other));
+        let map = |leaf: &Tensor<1>| Map::of_images(leaf.clone().reshape(shape), Arithmetic::on(device));
+        let cosines = map(&input).cosines(map(&truth));
+        let gradients = cosines.backward();
+        assert!((f64::from(to_host(cosines)[0]) - expected).abs() < 1e-4, "{device:?}");
+        let gradient = to_host(input.grad(&gradients).unwrap());
+        for (pixel, slopes) in slopes.iter().enumerate().take(pixels - 1) {
+            for (found, slope) in vector(&gradient, shape, pixel).iter().zip(slopes) {
+                assert!((found - slope).abs() < 1e-5, "{device:?}, pixel {pixel}: {found} {slope}");
+            }
+        }
+        assert!(gradient.iter().all(|value| value.is_finite()), "{device:?}");
+        assert!(truth.grad(&gradients).is_none(), "the truth gets none");
+    }
+}

@@ -91,15 +91,17 @@ impl PerceptualNetwork {
     }
 }
 
-/// Distances of features, the mean over all of a layer's.
+/// Distances of features.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FeatureCriterion {
-    /// Absolute difference.
+    /// Absolute difference, the mean over all of a layer's.
     #[default]
     L1,
-    /// Squared difference.
+    /// Squared difference, the mean over all of a layer's.
     L2,
+    /// Squared distance of the features at each pixel, brought to unit length: of one size whichever weights the network has.
+    Cosine,
 }
 
 /// What the discriminator says of results.

@@ -46,7 +46,7 @@ fn found() -> Vec<DeviceFacts> {
 
 fn load(model: &Path, device: DeviceChoice, precision: Precision) -> Upscaler {
     let options = ModelOptions { device, precision: Some(precision), ..ModelOptions::default() };
-    Upscaler::load(model, &options).unwrap_or_else(|error| panic!("{}: {error}", model.display()))
+    Upscaler::load(&model.into(), &options).unwrap_or_else(|error| panic!("{}: {error}", model.display()))
 }
 
 fn enlarge(upscaler: &Upscaler, picture: &Picture, options: &PictureOptions) -> Enlarged {
@@ -124,7 +124,7 @@ fn a_run_on_a_device_stops_on_request() {
 fn a_device_that_is_not_there_is_an_error_and_a_plan_stays_with_its_device() {
     let Some(model) = shared_data("checkpoints/old_x2.pth") else { return };
     let options = ModelOptions { device: DeviceChoice::Vulkan(Some(999)), ..ModelOptions::default() };
-    let error = Upscaler::load(&model, &options).unwrap_err();
+    let error = Upscaler::load(&model.as_path().into(), &options).unwrap_err();
     assert!(matches!(error, UpscaleError::NoDevice { number: 999, .. }), "{error}");
     let (picture, options) = (picture(8, 8), PictureOptions::default());
     let on_processor = load(&model, DeviceChoice::Cpu, Precision::F32);

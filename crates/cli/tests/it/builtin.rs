@@ -1,0 +1,121 @@
+//! The models that the program brings along.
+
+use esrgan_testkit::shared_data;
+use serde_json::Value;
+
+use crate::run::{Folder, esrgan, text};
+
+/// A flat picture of a level, as a Netpbm file.
+fn flat(folder: &Folder, name: &str, level: u8) -> String {
+    let mut bytes = b"P6\n24 20\n255\n".to_vec();
+    bytes.extend(std::iter::repeat_n(level, 24 * 20 * 3));
+    let path = folder.join(name);
+    std::fs::write(&path, bytes).expect("the folder takes a file");
+    text(&path)
+}
+
+/// Enlarges, and returns the output's samples and the report.
+fn enlarged(folder: &Folder, picture: &str, arguments: &[&str]) -> (Vec<u8>, Value) {
+    let output = text(&folder.join("out.ppm"));
+    let mut all = vec!["upscale", picture, "-o", &output, "--json"];
+    all.extend(arguments);
+    let ended = esrgan(&all);
+    assert_eq!(ended.code, 0, "{arguments:?}: {}", ended.stderr);
+    let bytes = std::fs::read(&output).expect("a picture was written");
+    let header = b"P6\n96 80\n255\n";
+    assert!(bytes.starts_with(header));
+    (bytes[header.len()..].to_vec(), ended.json().remove(0))
+}
+
+#[test]
+fn without_a_model_the_built_in_one_enlarges() {
+    let folder = Folder::new();
+    let picture = flat(&folder, "flat.ppm", 90);
+    let (default, report) = enlarged(&folder, &picture, &[]);
+    let named = report["model"].as_str().unwrap();
+    assert_eq!(named, "photo-x4 at strength 0");
+    let same = |arguments: &[&str]| enlarged(&folder, &picture, arguments).0;
+    assert!(same(&["-m", "photo-x4"]) == default);
+    assert!(same(&["--strength", "0"]) == same(&["-m", "photo-x4-psnr"]));
+    assert!(same(&["--strength", "1"]) == same(&["-m", "photo-x4-gan"]));
+}
+
+#[test]
+fn flat_pictures_stay_flat() {
+    let folder = Folder::new();
+    for level in [0, 90, 128, 255] {
+        let picture = flat(&folder, "flat.ppm", level);
+        let (samples, _) = enlarged(&folder, &picture, &[]);
+        let furthest = samples.iter().map(|sample| sample.abs_diff(level)).max();
+        assert!(furthest <= Some(1), "level {level}: {furthest:?} away");
+    }
+}
+
+#[test]
+fn built_in_models_are_listed_described_and_exported() {
+    let folder = Folder::new();
+    let listed = esrgan(&["models", "--json"]);
+    let names: Vec<Value> = listed.json().iter().map(|model| model["file"].clone()).collect();
+    assert_eq!((listed.code, names.len()), (0, 3), "{}", listed.stderr);
+    assert!(listed.json().iter().all(|model| model["built_in"] == true && model["scale"] == 4));
+    assert!(esrgan(&["models"]).stdout.contains("photo-x4-psnr  rrdb x4"));
+    assert_eq!(esrgan(&["inspect", "photo-x4-gan", "--json"]).json()[0]["dtype"], "f16");
+    let exported = text(&folder.join("mine.pth"));
+    let ended = esrgan(&["convert", "photo-x4", &exported, "--strength", "0.25", "--dtype", "f32"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let picture = flat(&folder, "flat.ppm", 40);
+    let timed = esrgan(&["bench", "--input", &picture, "--repeat", "1", "--json"]);
+    assert_eq!(timed.code, 0, "{}", timed.stderr);
+    let of_file = enlarged(&folder, &picture, &["-m", &exported, "--edge", "replicate"]).0;
+    assert!(of_file == enlarged(&folder, &picture, &["--strength", "0.25"]).0);
+}
+
+#[test]
+fn strengths_and_names_that_mean_nothing_are_refused() {
+    let folder = Folder::new();
+    let picture = flat(&folder, "flat.ppm", 90);
+    for (arguments, words) in [
+        (&["--strength", "1.5"][..], "from 0 to 1"),
+        (&["-m", "photo-x4-gan", "--strength", "0.5"], "takes no strength"),
+        (&["-m", "absent.pth", "--strength", "0.5"], "takes no strength"),
+        (&["-m", "photo-x8"], "photo-x4-psnr"),
+        (&["--model-scale", "2"], "x4"),
+    ] {
+        let output = folder.join("refused.ppm");
+        let mut all = vec!["upscale".to_owned(), picture.clone(), "-o".to_owned(), text(&output)];
+        all.extend(arguments.iter().map(ToString::to_string));
+        let ended = esrgan(&all);
+        assert_eq!(ended.code, 2, "{arguments:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains(words), "{arguments:?}: {}", ended.stderr);
+        assert!(!output.exists());
+    }
+}
+
+/// The mean of metrics over a set of the evaluation data.
+fn measured(set: &str, arguments: &[&str]) -> Option<Value> {
+    let (folder, weights) = (shared_data("eval")?.join(set), shared_data("weights")?);
+    let [hr, lr] = ["HR", "LR"].map(|size| text(&folder.join(size)));
+    let [backbone, heads] =
+        ["vgg16_features.safetensors", "lpips_vgg_v0.1.safetensors"].map(|name| text(&weights.join(name)));
+    let mut all =
+        vec!["eval", "--hr", &hr, "--lr", &lr, "--lpips-backbone", &backbone, "--lpips-heads", &heads];
+    all.extend(["--metrics", "psnr-y,lpips-vgg", "--json"]);
+    all.extend(arguments);
+    let ended = esrgan(&all);
+    assert_eq!(ended.code, 0, "{arguments:?}: {}", ended.stderr);
+    Some(ended.json().pop()?["mean"].clone())
+}
+
+/// Figures that `docs/models.md` shows, with some room below: another instruction set gives other last bits.
+#[test]
+fn the_models_are_as_good_as_their_card_says() {
+    let figure = |mean: &Value, metric: &str| mean[metric].as_f64().unwrap();
+    let Some(faithful) = measured("Set14", &["-m", "photo-x4-psnr"]) else { return };
+    let textured = measured("Set14", &["-m", "photo-x4", "--strength", "1"]).unwrap();
+    assert!(figure(&faithful, "psnr-y") >= 27.9, "{faithful}");
+    assert!(figure(&textured, "lpips-vgg") < 0.97 * figure(&faithful, "lpips-vgg"), "{faithful} {textured}");
+    for (model, least) in [("photo-x4-psnr", 31.0), ("photo-x4-gan", 28.5)] {
+        let mean = measured("Set5", &["-m", model]).unwrap();
+        assert!(figure(&mean, "psnr-y") >= least, "{model}: {mean}");
+    }
+}
