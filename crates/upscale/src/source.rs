@@ -98,11 +98,14 @@ impl fmt::Display for ModelSource {
 
 /// The file of a model: the path itself, or a file of that name in the folder of models.
 fn find_file(name: &Path, folder: Option<&Path>) -> Result<PathBuf, UpscaleError> {
-    // What has an extension or a folder is meant as a path: what reads it says what is wrong with it.
-    let is_path = name.extension().is_some() || name.components().count() > 1;
     let unknown = || UpscaleError::UnknownModel { name: name.to_owned(), folder: folder.map(Path::to_owned) };
-    let Some(folder) = folder.filter(|_| !name.exists()) else {
-        return if is_path || name.exists() { Ok(name.to_owned()) } else { Err(unknown()) };
+    if name.exists() {
+        return Ok(name.to_owned());
+    }
+    let Some(folder) = folder else {
+        // What has an extension or a folder is meant as a path: what reads it says what is wrong with it.
+        let is_path = name.extension().is_some() || name.components().count() > 1;
+        return if is_path { Ok(name.to_owned()) } else { Err(unknown()) };
     };
     let files = model_files(folder)?;
     let is_named = |file: &&PathBuf| {

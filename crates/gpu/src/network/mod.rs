@@ -190,8 +190,9 @@ impl GpuNetwork {
         let size = |plane: &Plane| (plane.width(), plane.height());
         let expected = pictures.first().map_or((0, 0), |planes| size(&planes[0]));
         let is_other = |found: &(usize, usize)| *found != expected || found.0 * found.1 == 0;
-        let mut sizes = pictures.iter().flat_map(|planes| planes.iter().map(size));
-        if let Some(found) = if pictures.is_empty() { Some(expected) } else { sizes.find(is_other) } {
+        let sizes = pictures.iter().flat_map(|planes| planes.iter().map(size));
+        // Without a picture there is no pixel, which is found like any other size without one.
+        if let Some(found) = std::iter::once(expected).chain(sizes).find(is_other) {
             let expected = (expected.0.max(1), expected.1.max(1));
             return Err(EngineError::Size { expected, found }.into());
         }
