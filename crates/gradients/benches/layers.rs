@@ -55,6 +55,7 @@ fn convolution(isa: Isa, inputs: usize, outputs: usize, side: usize) {
         factor: 1,
         slope: Some(0.2),
         precision: Precision::F32,
+        kept: None,
     };
     let shape = [4, inputs, side, side];
     let input = FeatureMap::from_planar(&values(shape.iter().product()), shape);

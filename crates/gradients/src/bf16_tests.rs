@@ -124,6 +124,7 @@ fn convolutions_and_their_gradients_are_those_of_rounded_values() {
             factor,
             slope,
             precision: Precision::Bf16,
+            kept: None,
         };
         let (conv, ones) = (Rounded::new(&weights, &biases, 3, 1), vec![1.0; out]);
         let (input, plain_input, input_magnitudes) = map(shape, &values(1, shape.iter().product()));
@@ -334,6 +335,7 @@ fn the_number_of_threads_changes_no_bit() {
                 factor: 2,
                 slope: Some(0.2),
                 precision: Precision::Bf16,
+                kept: None,
             };
             let output = layer.forward(ISA, &input);
             let of_all = layer.backward(ISA, (Some(&input), Some(&output)), output.clone(), true);

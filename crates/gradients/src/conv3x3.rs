@@ -1,9 +1,11 @@
 //! The centred 3x3 convolution, zeros around the map.
 
+use std::sync::OnceLock;
+
 use esrgan_kernels::Isa;
 
 use crate::map::FeatureMap;
-use crate::method::{FilterBank, Method, Precision, Winograd};
+use crate::method::{FilterBank, KeptFilters, Method, Precision, Winograd};
 use crate::paired::Bf16;
 use crate::transformed::After;
 
@@ -22,6 +24,8 @@ pub struct Conv3x3<'a> {
     pub slope: Option<f32>,
     /// In what it multiplies.
     pub precision: Precision,
+    /// Where the packed weights and biases stay from one use to the next, if these are always the same ones.
+    pub kept: Option<&'a KeptFilters>,
 }
 
 /// The gradients of a convolution.
@@ -48,19 +52,33 @@ impl Conv3x3<'_> {
         assert_eq!(channels, self.channels.0, "channels of the input");
         let mut output =
             FeatureMap::to_overwrite(samples, self.channels.1, height * self.factor, width * self.factor);
-        let bank = FilterBank {
-            inputs: &[self.channels.0],
-            out_channels: self.channels.1,
-            weights: self.weights,
-            biases: self.biases,
-            factor: self.factor,
-        };
         let after = After { slope: self.slope, residual: None };
         match self.precision {
-            Precision::F32 => convolve::<Winograd>(isa, input, bank, after, &mut output),
-            Precision::Bf16 => convolve::<Bf16>(isa, input, bank, after, &mut output),
+            Precision::F32 => self.convolve::<Winograd>(isa, input, after, &mut output),
+            Precision::Bf16 => self.convolve::<Bf16>(isa, input, after, &mut output),
         }
         output
+    }
+
+    fn convolve<M: Method>(
+        &self,
+        isa: Isa,
+        input: &FeatureMap<'_>,
+        after: After<'_>,
+        output: &mut FeatureMap<'_>,
+    ) {
+        let pack = || {
+            M::pack(FilterBank {
+                inputs: &[self.channels.0],
+                out_channels: self.channels.1,
+                weights: self.weights,
+                biases: self.biases,
+                factor: self.factor,
+            })
+        };
+        let own = OnceLock::new();
+        let place = self.kept.map_or(&own, |kept| &M::kept(kept).forward);
+        M::convolve_map(isa, (input, self.factor), packed(place, pack), after, output);
     }
 
     /// The gradients, from that of the output: of the parameters where the input is given, of the input where it is wanted.
@@ -94,37 +112,47 @@ impl Conv3x3<'_> {
         Conv3x3Gradients { input, parameters }
     }
 
-    /// The gradient of the enlarged input: the convolution with the filters turned and their channels exchanged.
+    /// The gradient of the enlarged input.
     fn input_gradient(&self, isa: Isa, gradient: &FeatureMap<'_>) -> FeatureMap<'static> {
-        let (inputs, outputs) = self.channels;
-        let mut exchanged = Vec::with_capacity(self.weights.len());
-        for input in 0..inputs {
-            for output in 0..outputs {
-                exchanged.extend(turned(&self.weights[(output * inputs + input) * 9..][..9]));
-            }
-        }
-        let mut result = FeatureMap::to_overwrite_like(gradient, inputs);
-        let bank = FilterBank {
-            inputs: &[outputs],
-            out_channels: inputs,
-            weights: &exchanged,
-            biases: None,
-            factor: 1,
-        };
+        let mut result = FeatureMap::to_overwrite_like(gradient, self.channels.0);
         match self.precision {
-            Precision::F32 => convolve::<Winograd>(isa, gradient, bank, After::default(), &mut result),
-            Precision::Bf16 => convolve::<Bf16>(isa, gradient, bank, After::default(), &mut result),
+            Precision::F32 => self.convolve_back::<Winograd>(isa, gradient, &mut result),
+            Precision::Bf16 => self.convolve_back::<Bf16>(isa, gradient, &mut result),
         }
         result
     }
+
+    /// The convolution with the filters turned and their channels exchanged.
+    fn convolve_back<M: Method>(&self, isa: Isa, gradient: &FeatureMap<'_>, result: &mut FeatureMap<'_>) {
+        let (inputs, outputs) = self.channels;
+        let pack = || {
+            let mut exchanged = Vec::with_capacity(self.weights.len());
+            for input in 0..inputs {
+                for output in 0..outputs {
+                    exchanged.extend(turned(&self.weights[(output * inputs + input) * 9..][..9]));
+                }
+            }
+            M::pack(FilterBank {
+                inputs: &[outputs],
+                out_channels: inputs,
+                weights: &exchanged,
+                biases: None,
+                factor: 1,
+            })
+        };
+        let own = OnceLock::new();
+        let place = self.kept.map_or(&own, |kept| &M::kept(kept).back);
+        M::convolve_map(isa, (gradient, 1), packed(place, pack), After::default(), result);
+    }
 }
 
-fn convolve<M: Method>(
-    isa: Isa,
-    map: &FeatureMap<'_>,
-    bank: FilterBank<'_>,
-    after: After<'_>,
-    output: &mut FeatureMap<'_>,
-) {
-    M::convolve_map(isa, (map, bank.factor), &M::pack(bank), after, output);
+/// What lies at a place; nobody waits for it there, since threads that pack lend themselves to other work meanwhile.
+fn packed<F>(place: &OnceLock<F>, pack: impl FnOnce() -> F) -> &F {
+    match place.get() {
+        Some(filters) => filters,
+        None => {
+            let filters = pack();
+            place.get_or_init(|| filters)
+        }
+    }
 }

@@ -76,6 +76,7 @@ fn gradients_of_convolutions_are_differences() {
                 factor,
                 slope: Some(slope),
                 precision: Precision::F32,
+                kept: None,
             };
             let input = FeatureMap::from_planar(&vectors[0], shape);
             let output = layer.forward(isa, &input);

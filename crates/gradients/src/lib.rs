@@ -30,7 +30,7 @@ pub use conv4x4::Conv4x4;
 pub use dense_block::{DenseBlock, DenseBlockGradients, DenseBlockPass};
 pub use map::{FeatureMap, MapMemory};
 pub use max_pool::{max_pool, max_pool_gradient};
-pub use method::Precision;
+pub use method::{KeptFilters, Precision};
 
 pub use esrgan_kernels::Isa;
 

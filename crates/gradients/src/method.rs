@@ -1,10 +1,13 @@
 //! The two ways to compute 3x3 convolutions and the gradients of their weights: in `f32` over transformed maps, in bf16 over
 //! paired rows.
 
+use std::sync::OnceLock;
+
 use esrgan_kernels::{Arena, CHANNELS_PER_BLOCK, Isa, Kernel, PackedConv, PackedKind, blocks_for};
 use rayon::prelude::*;
 
 use crate::map::FeatureMap;
+use crate::paired::Phases;
 use crate::transformed::{After, ProductSums, Transformed, chunks, convolve, convolve_map, units_of};
 
 /// In what convolutions multiply.
@@ -63,6 +66,29 @@ impl FilterBank<'_> {
     }
 }
 
+/// Where the packed filters of a 3x3 convolution stay whose weights and biases never change, in each precision from its first use
+/// on: four times as large as the weights in `f32`, once for the output and once for the gradient of the input.
+///
+/// It belongs to the weights it was used with first, whatever it is used with later.
+#[derive(Debug, Default)]
+pub struct KeptFilters {
+    pub(crate) winograd: KeptOf<PackedConv>,
+    pub(crate) bf16: KeptOf<Phases>,
+}
+
+/// Packed filters for each direction.
+#[derive(Debug)]
+pub(crate) struct KeptOf<F> {
+    pub(crate) forward: OnceLock<F>,
+    pub(crate) back: OnceLock<F>,
+}
+
+impl<F> Default for KeptOf<F> {
+    fn default() -> Self {
+        Self { forward: OnceLock::new(), back: OnceLock::new() }
+    }
+}
+
 /// A way to compute.
 pub(crate) trait Method {
     /// Packed filters.
@@ -74,6 +100,8 @@ pub(crate) trait Method {
 
     /// Packs filters.
     fn pack(bank: FilterBank<'_>) -> Self::Filters;
+    /// Where filters stay that are kept.
+    fn kept(kept: &KeptFilters) -> &KeptOf<Self::Filters>;
     /// Prepares a map for convolutions.
     fn read(isa: Isa, map: &FeatureMap<'_>) -> Self::Input;
     /// Convolves a batch: the inputs' channels follow each other, each input in blocks of its own.
@@ -139,6 +167,10 @@ impl Method for Winograd {
             vec![packed.expect("as many values as the channels ask for")]
         });
         packed.into_iter().next().expect("one phase")
+    }
+
+    fn kept(kept: &KeptFilters) -> &KeptOf<PackedConv> {
+        &kept.winograd
     }
 
     fn read(isa: Isa, map: &FeatureMap<'_>) -> Transformed {

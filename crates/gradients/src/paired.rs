@@ -7,7 +7,7 @@ use esrgan_kernels::{
 use rayon::prelude::*;
 
 use crate::map::FeatureMap;
-use crate::method::{FilterBank, Method};
+use crate::method::{FilterBank, KeptFilters, KeptOf, Method};
 use crate::pixel_pairs::{self, SeenPairs};
 use crate::transformed::After;
 
@@ -51,6 +51,7 @@ impl PairedMap {
 pub(crate) enum Bf16 {}
 
 /// Packed filters: a convolution for each phase of an enlargement, row by row.
+#[derive(Debug)]
 pub(crate) struct Phases {
     factor: usize,
     packed: Vec<PackedConv>,
@@ -75,6 +76,10 @@ impl Method for Bf16 {
             packed.map(|packed| packed.expect("as many values as the channels ask for")).collect()
         });
         Phases { factor, packed }
+    }
+
+    fn kept(kept: &KeptFilters) -> &KeptOf<Phases> {
+        &kept.bf16
     }
 
     fn read(isa: Isa, map: &FeatureMap<'_>) -> PairedMap {

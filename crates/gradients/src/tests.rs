@@ -178,6 +178,7 @@ fn convolutions_and_their_gradients_are_those_of_plain_sums() {
                 factor,
                 slope,
                 precision: Precision::F32,
+                kept: None,
             };
             let input = FeatureMap::from_planar(&input, shape);
             let output = layer.forward(isa, &input);
@@ -190,6 +191,33 @@ fn convolutions_and_their_gradients_are_those_of_plain_sums() {
             assert_close(&what, &found_weights, &of_weights, BOUND);
             assert_close(&what, &found_biases, &of_biases, BOUND);
         }
+    }
+}
+
+#[test]
+fn kept_filters_give_the_same_bits_and_stay_what_they_were() {
+    let shape = [2, 5, 7, 9];
+    let (weights, biases) = (values(2, 19 * 5 * 9), values(3, 19));
+    let (other_weights, other_biases) = (values(4, 19 * 5 * 9), values(5, 19));
+    let input = FeatureMap::from_planar(&values(1, shape.iter().product()), shape);
+    let gradient = values(6, 2 * 19 * 7 * 9);
+    for precision in [Precision::F32, Precision::Bf16] {
+        let kept = KeptFilters::default();
+        let found = |weights: &[f32], biases: &[f32], kept: Option<&KeptFilters>| {
+            let (channels, slope) = ((5, 19), Some(0.0));
+            let layer =
+                Conv3x3 { weights, biases: Some(biases), channels, factor: 1, slope, precision, kept };
+            let isa = Isa::detect();
+            let output = layer.forward(isa, &input);
+            let gradient = FeatureMap::from_planar(&gradient, [2, 19, 7, 9]);
+            let gradients = layer.backward(isa, (None, Some(&output)), gradient, true);
+            (output.to_planar(), gradients.input.unwrap().to_planar())
+        };
+        let expected = found(&weights, &biases, None);
+        assert_eq!(found(&weights, &biases, Some(&kept)), expected, "{precision:?}: packed");
+        assert_eq!(found(&weights, &biases, Some(&kept)), expected, "{precision:?}: read again");
+        assert_ne!(found(&other_weights, &other_biases, None), expected, "{precision:?}: other weights");
+        assert_eq!(found(&other_weights, &other_biases, Some(&kept)).0, expected.0, "{precision:?}: kept");
     }
 }
 

@@ -1,9 +1,12 @@
-//! Feature extractors for the perceptual loss: VGG16 and VGG19, features before activation.
+//! Feature extractors for the perceptual loss: VGG16 and VGG19, features before activation or behind it.
 //!
 //! Simonyan and Zisserman, "Very Deep Convolutional Networks", 2015, table 1, columns D and E; why before activation: Wang et
 //! al., "ESRGAN", 2018, section 3.3.
 
+use std::sync::Arc;
+
 use burn::tensor::{Tensor, TensorData};
+use esrgan_gradients::KeptFilters;
 use esrgan_weights::WeightMap;
 
 use crate::arithmetic::Arithmetic;
@@ -26,10 +29,12 @@ pub enum FeatureNetwork {
     Vgg19,
 }
 
-/// A convolution of a network.
+/// A convolution of a network, with its activation.
 struct Convolution {
     /// As papers name it: `conv5_4`.
     name: String,
+    /// Its activation's name: `relu5_4`.
+    activation: String,
     /// As torchvision numbers it in `features`.
     number: usize,
     inputs: usize,
@@ -78,9 +83,15 @@ impl FeatureNetwork {
         for (stage, depth) in depths.into_iter().enumerate() {
             for part in 1..=depth {
                 let outputs = WIDTHS[stage];
-                let name = format!("conv{}_{part}", stage + 1);
                 let is_last_of_stage = part == depth;
-                convolutions.push(Convolution { name, number, inputs, outputs, is_last_of_stage });
+                convolutions.push(Convolution {
+                    name: format!("conv{}_{part}", stage + 1),
+                    activation: format!("relu{}_{part}", stage + 1),
+                    number,
+                    inputs,
+                    outputs,
+                    is_last_of_stage,
+                });
                 // An activation behind each convolution, a pooling behind each stage.
                 number += if is_last_of_stage { 3 } else { 2 };
                 inputs = outputs;
@@ -97,10 +108,13 @@ pub struct Features {
     layers: Vec<String>,
     parameters: Parameters,
     arithmetic: Arithmetic,
+    /// For each convolution.
+    kept: Vec<Arc<KeptFilters>>,
 }
 
 impl Features {
-    /// A network that gives features of these layers (`conv5_4`), with torchvision's weights (`features.34.weight`).
+    /// A network that gives features of these layers, before (`conv5_4`) or behind their activation (`relu5_4`), with
+    /// torchvision's weights (`features.34.weight`).
     ///
     /// # Errors
     /// [`ModelError::Layer`] for a layer that it does not have, [`ModelError::OtherFeatures`], [`ModelError::Missing`] and
@@ -108,11 +122,12 @@ impl Features {
     pub fn new(network: FeatureNetwork, layers: &[String], weights: &WeightMap) -> Result<Self, ModelError> {
         let convolutions = network.convolutions();
         let place = |layer: &String| {
-            let found = convolutions.iter().position(|convolution| convolution.name == *layer);
+            let names = |known: &Convolution| [known.name.clone(), known.activation.clone()];
+            let found = convolutions.iter().position(|known| names(known).contains(layer));
             found.ok_or_else(|| ModelError::Layer {
                 name: layer.clone(),
                 network: network.name(),
-                known: convolutions.iter().map(|known| known.name.as_str()).collect::<Vec<_>>().join(", "),
+                known: convolutions.iter().flat_map(names).collect::<Vec<_>>().join(", "),
             })
         };
         let places = layers.iter().map(place).collect::<Result<Vec<usize>, ModelError>>()?;
@@ -125,7 +140,8 @@ impl Features {
         }
         let parameters = Parameters::from_weights(&tensors, weights)?;
         let arithmetic = Arithmetic::default();
-        Ok(Self { network, layers: layers.to_vec(), parameters, arithmetic })
+        let kept = std::iter::repeat_with(Arc::default).take(last).collect();
+        Ok(Self { network, layers: layers.to_vec(), parameters, arithmetic, kept })
     }
 
     /// The same network, computed in another way: by default in `f32` on the fastest instruction set. The convolution of the
@@ -146,26 +162,30 @@ impl Features {
         self.parameters.frozen(self.arithmetic.device)
     }
 
-    /// The features of each layer, before its activation.
+    /// The features of each layer.
     ///
     /// # Shapes
     /// `[sample][3][row][column]`, RGB in 0..1.
     pub fn forward(&self, leaves: &Leaves<'_>, images: Tensor<4>) -> Vec<Map> {
         let mut map = Map::of_images(normalised(images), self.arithmetic);
         let mut found: Vec<Option<Map>> = vec![None; self.layers.len()];
-        let last = self.parameters.iter().len() / 2;
-        for convolution in self.network.convolutions().into_iter().take(last) {
-            let (weights, biases) = leaves.convolution(&format!("features.{}", convolution.number));
-            let is_wanted = self.layers.contains(&convolution.name);
-            map = map.conv3x3(weights, biases, 1, (!is_wanted).then_some(0.0)).computed_with(self.arithmetic);
+        let mut keep = |name: &String, map: &Map| {
             for (layer, found) in self.layers.iter().zip(&mut found) {
-                if *layer == convolution.name {
+                if layer == name {
                     *found = Some(map.clone());
                 }
             }
+        };
+        for (convolution, kept) in self.network.convolutions().into_iter().zip(&self.kept) {
+            let parameters = leaves.convolution(&format!("features.{}", convolution.number));
+            let is_wanted = self.layers.contains(&convolution.name);
+            let slope = (!is_wanted).then_some(0.0);
+            map = map.conv3x3_frozen(parameters, slope, kept).computed_with(self.arithmetic);
             if is_wanted {
+                keep(&convolution.name, &map);
                 map = map.relu();
             }
+            keep(&convolution.activation, &map);
             if convolution.is_last_of_stage {
                 map = map.max_pool();
             }
@@ -184,6 +204,8 @@ fn normalised(images: Tensor<4>) -> Tensor<4> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::ComputeDevice;
+    use crate::reduction::to_host;
 
     #[test]
     fn layers_are_numbered_as_torchvision_numbers_them() {
@@ -213,6 +235,39 @@ mod tests {
         assert!(error.to_string().contains("conv5_4") && error.to_string().contains("conv5_3"), "{error}");
         let error = Features::new(FeatureNetwork::Vgg19, &layer("conv1_2"), &WeightMap::new()).unwrap_err();
         assert!(matches!(error, ModelError::Missing { .. }), "{error}");
+    }
+
+    #[test]
+    fn features_behind_an_activation_are_those_before_it_without_what_is_negative() {
+        let mut weights = WeightMap::new();
+        let values = |count: usize, scale: f32| -> Vec<f32> {
+            (0..count).map(|index| ((index * 37 % 101) as f32 / 50.0 - 1.0) * scale).collect()
+        };
+        let known = FeatureNetwork::Vgg16.convolutions();
+        for Convolution { number, inputs, outputs, .. } in &known[..2] {
+            for (name, shape) in [("weight", vec![*outputs, *inputs, 3, 3]), ("bias", vec![*outputs])] {
+                let values = values(shape.iter().product(), 0.1);
+                let tensor = esrgan_weights::Tensor::from_f32(shape, &values).unwrap();
+                weights.insert(format!("features.{number}.{name}"), tensor);
+            }
+        }
+        for device in [ComputeDevice::Processor, ComputeDevice::Reference] {
+            let features = |layers: &[&str]| -> Vec<Vec<f32>> {
+                let layers: Vec<String> = layers.iter().map(|layer| (*layer).to_owned()).collect();
+                let features = Features::new(FeatureNetwork::Vgg16, &layers, &weights).unwrap();
+                let features = features.computed_with(Arithmetic::on(device));
+                let images = TensorData::new(values(2 * 3 * 6 * 5, 1.0), [2, 3, 6, 5]);
+                let images = Tensor::from_data(images, &device.tensors());
+                let found = features.forward(&features.leaves(), images);
+                found.into_iter().map(|map| to_host(map.into_images())).collect()
+            };
+            let both = features(&["relu1_2", "conv1_2"]);
+            let behind: Vec<f32> = both[1].iter().map(|value| value.max(0.0)).collect();
+            assert!(both[1].iter().any(|value| *value < 0.0) && behind.iter().any(|value| *value > 0.0));
+            assert_eq!(both[0], behind, "{device:?}: beside each other, in the order of the layers");
+            assert_eq!(features(&["relu1_2"]), [behind], "{device:?}: alone");
+            assert_eq!(features(&["conv1_2"])[0], both[1], "{device:?}: alone");
+        }
     }
 
     #[test]

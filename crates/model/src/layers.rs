@@ -13,7 +13,7 @@ mod tensors;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::{Tensor, activation};
-use esrgan_gradients::{BatchStatistics, FeatureMap};
+use esrgan_gradients::{BatchStatistics, FeatureMap, KeptFilters};
 
 use crate::arithmetic::Arithmetic;
 use crate::reduction::sum;
@@ -114,12 +114,32 @@ impl Map {
     /// slope.
     #[must_use]
     pub fn conv3x3(self, weights: Tensor<1>, biases: Tensor<1>, factor: usize, slope: Option<f32>) -> Self {
+        self.convolved((weights, biases), (factor, slope), None)
+    }
+
+    /// The 3x3 convolution with weights and biases that never change: what the processor makes of them is kept.
+    #[must_use]
+    pub(crate) fn conv3x3_frozen(
+        self,
+        parameters: (Tensor<1>, Tensor<1>),
+        slope: Option<f32>,
+        kept: &Arc<KeptFilters>,
+    ) -> Self {
+        self.convolved(parameters, (1, slope), Some(kept))
+    }
+
+    fn convolved(
+        self,
+        (weights, biases): (Tensor<1>, Tensor<1>),
+        (factor, slope): (usize, Option<f32>),
+        kept: Option<&Arc<KeptFilters>>,
+    ) -> Self {
         let [samples, _, height, width] = self.shape;
         let shape = [samples, biases.dims()[0], height * factor, width * factor];
         let (is_blocked, arithmetic) = (self.is_blocked(), self.arithmetic);
         let map = (self.values, self.shape);
         let values = if is_blocked {
-            blocked::conv3x3(map, weights, biases, (factor, slope), arithmetic)
+            blocked::conv3x3(map, weights, biases, (factor, slope), arithmetic, kept)
         } else {
             tensors::conv3x3(map, weights, biases, (factor, slope), arithmetic)
         };

@@ -43,7 +43,7 @@ pub enum FeatureLoss {
     Cosine,
 }
 
-/// The perceptual loss: differences of features before activation.
+/// The perceptual loss: differences of features.
 #[derive(Clone, Debug)]
 pub struct PerceptualLoss {
     /// The network.

@@ -1,9 +1,11 @@
 //! The layers on the processor: our own, as operations of Burn's graph, over flat tensors in the layout of [`FeatureMap`].
 
+use std::sync::Arc;
+
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 use esrgan_gradients::{
-    BatchNorm, BatchStatistics, Conv3x3, Conv4x4, DenseBlock, FeatureMap, enlarge_bilinear,
+    BatchNorm, BatchStatistics, Conv3x3, Conv4x4, DenseBlock, FeatureMap, KeptFilters, enlarge_bilinear,
     enlarge_bilinear_gradient, max_pool, max_pool_gradient,
 };
 
@@ -28,9 +30,11 @@ pub(super) fn conv3x3(
     biases: Tensor<1>,
     (factor, slope): (usize, Option<f32>),
     arithmetic: Arithmetic,
+    kept: Option<&Arc<KeptFilters>>,
 ) -> Tensor<1> {
     let outputs = biases.dims()[0];
-    let operation = Convolution3x3 { input: shape, outputs, factor, slope, arithmetic };
+    let operation =
+        Convolution3x3 { input: shape, outputs, factor, slope, arithmetic, kept: kept.map(Arc::clone) };
     apply(operation, [map, weights, biases])
 }
 
@@ -125,10 +129,11 @@ struct Convolution3x3 {
     factor: usize,
     slope: Option<f32>,
     arithmetic: Arithmetic,
+    kept: Option<Arc<KeptFilters>>,
 }
 
 impl Convolution3x3 {
-    fn layer<'a>(&self, weights: &'a FlexTensor, biases: &'a FlexTensor) -> Conv3x3<'a> {
+    fn layer<'a>(&'a self, weights: &'a FlexTensor, biases: &'a FlexTensor) -> Conv3x3<'a> {
         Conv3x3 {
             weights: values(weights),
             biases: Some(values(biases)),
@@ -136,6 +141,7 @@ impl Convolution3x3 {
             factor: self.factor,
             slope: self.slope,
             precision: self.arithmetic.precision,
+            kept: self.kept.as_deref(),
         }
     }
 

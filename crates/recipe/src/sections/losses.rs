@@ -56,7 +56,8 @@ pub struct Perceptual {
     /// Its factor in the sum. ESRGAN, Real-ESRGAN: 1.
     #[serde(default = "default_perceptual_weight")]
     pub weight: f64,
-    /// Layers, before their activation, and each one's factor. ESRGAN: `conv5_4` alone; Real-ESRGAN: five.
+    /// Layers and each one's factor: `conv5_4` before its activation, `relu5_4` behind it. ESRGAN: `conv5_4` alone; Real-ESRGAN:
+    /// five.
     #[serde(default = "default_layers")]
     pub layers: BTreeMap<String, f64>,
 }
@@ -86,7 +87,8 @@ impl PerceptualNetwork {
         let deep = if self == Self::Vgg19 { 4 } else { 3 };
         let stages = [2, 2, deep, deep, deep].into_iter().zip(1..);
         stages
-            .flat_map(|(count, stage)| (1..=count).map(move |layer| format!("conv{stage}_{layer}")))
+            .flat_map(|(count, stage)| (1..=count).map(move |layer| format!("{stage}_{layer}")))
+            .flat_map(|place| [format!("conv{place}"), format!("relu{place}")])
             .collect()
     }
 }
@@ -137,11 +139,11 @@ mod tests {
     #[test]
     fn networks_have_their_layers() {
         for (network, count, last) in
-            [(PerceptualNetwork::Vgg19, 16, "conv5_4"), (PerceptualNetwork::Vgg16, 13, "conv5_3")]
+            [(PerceptualNetwork::Vgg19, 32, "relu5_4"), (PerceptualNetwork::Vgg16, 26, "relu5_3")]
         {
             let layers = network.layers();
             assert_eq!((layers.len(), layers[count - 1].as_str()), (count, last));
-            assert_eq!(layers[..4], ["conv1_1", "conv1_2", "conv2_1", "conv2_2"]);
+            assert_eq!(layers[..4], ["conv1_1", "relu1_1", "conv1_2", "relu1_2"]);
         }
     }
 }
