@@ -225,6 +225,19 @@ impl Conv4x4<'_> {
         self.weights[(output * self.channels.0 + input) * TAPS + tap]
     }
 
+    /// `[input channel][tap][output channel]`.
+    fn exchanged(&self) -> Vec<f32> {
+        let (inputs, outputs) = self.channels;
+        let mut exchanged = vec![0.0; self.weights.len()];
+        exchanged.par_chunks_mut(TAPS * outputs).enumerate().for_each(|(input, of_input)| {
+            for output in 0..outputs {
+                let taps = &self.weights[(output * inputs + input) * TAPS..][..TAPS];
+                taps.iter().enumerate().for_each(|(tap, weight)| of_input[tap * outputs + output] = *weight);
+            }
+        });
+        exchanged
+    }
+
     /// A map as bf16 kernels read it, where that is what multiplies.
     fn paired(&self, isa: Isa, map: &FeatureMap<'_>) -> Option<PairedMap> {
         (self.precision == Precision::Bf16).then(|| PairedMap::of(isa, map))
@@ -263,6 +276,7 @@ impl Conv4x4<'_> {
         let mut input = FeatureMap::to_overwrite(samples, self.channels.0, height * STRIDE, width * STRIDE);
         let paired = self.paired(isa, gradient);
         let map = paired.as_ref().map_or(gradient, PairedMap::rows);
+        let exchanged = self.exchanged();
         for phase in 0..STRIDE * STRIDE {
             let phase = (phase / STRIDE, phase % STRIDE);
             // Input row 2y + phase is tap t of output row (2y + phase + 1 - t) / 2, for taps of the right parity.
@@ -273,8 +287,8 @@ impl Conv4x4<'_> {
             let taps: Vec<(usize, (isize, isize))> =
                 pairs.map(|((ty, dy), (tx, dx))| (ty * SIDE + tx, (dy, dx))).collect();
             let offsets: Vec<(isize, isize)> = taps.iter().map(|(_, offset)| *offset).collect();
-            let exchanged = |o, tap: usize, i| self.weight(i, taps[tap].0, o);
-            let weights = pack(self.precision, taps.len(), (channels, self.channels.0), exchanged);
+            let weight = |o, tap: usize, i| exchanged[(o * TAPS + taps[tap].0) * channels + i];
+            let weights = pack(self.precision, taps.len(), (channels, self.channels.0), weight);
             let gather = Gather { map, size: (height, width), stride: 1 };
             scatter(&multiply(isa, gather, &offsets, &weights), &mut input, phase, STRIDE);
         }

@@ -47,15 +47,18 @@ pub fn max_pool_gradient(input: &FeatureMap<'_>, gradient: &FeatureMap<'_>) -> F
         }
         let first = y / SIDE * SIDE;
         let lines = [input.pixels(sample, block, first), input.pixels(sample, block, first + 1)];
+        let is_lower = y > first;
+        let squares = lines[0].chunks_exact(SIDE).zip(lines[1].chunks_exact(SIDE));
         let gradients = gradient.pixels(sample, block, y / SIDE);
-        for (x, gradient) in gradients.iter().enumerate() {
+        for ((pixels, (upper, lower)), gradient) in row.chunks_exact_mut(SIDE).zip(squares).zip(gradients) {
             for lane in 0..gradient.0.len() {
-                let square = [0, 1, 2, 3].map(|place| lines[place / SIDE][SIDE * x + place % SIDE].0[lane]);
-                let largest =
-                    (1..4).fold(0, |most, place| if square[place] > square[most] { place } else { most });
-                if largest / SIDE == y - first {
-                    row[SIDE * x + largest % SIDE].0[lane] = gradient.0[lane];
-                }
+                let ([a, b], [c, d]) = ([0, 1].map(|x| upper[x].0[lane]), [0, 1].map(|x| lower[x].0[lane]));
+                // The first of those that are the largest.
+                let is_below = (if d > c { d } else { c }) > (if b > a { b } else { a });
+                let is_right = if is_lower { d > c } else { b > a };
+                let here = if is_below == is_lower { gradient.0[lane] } else { 0.0 };
+                pixels[0].0[lane] = if is_right { 0.0 } else { here };
+                pixels[1].0[lane] = if is_right { here } else { 0.0 };
             }
         }
     });

@@ -13,10 +13,9 @@ mod tensors;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::{Tensor, activation};
-use esrgan_gradients::{BatchStatistics, FeatureMap, KeptFilters};
+use esrgan_gradients::{BatchStatistics, KeptFilters};
 
 use crate::arithmetic::Arithmetic;
-use crate::reduction::sum;
 
 pub(crate) use product::Half;
 
@@ -88,20 +87,12 @@ impl Map {
     ///
     /// Gradients flow into this map alone.
     pub fn cosines(self, other: Self) -> Tensor<1> {
-        let shape = if self.is_blocked() {
-            let [samples, blocks, height, width, lanes] = FeatureMap::layout(self.shape);
-            [samples, blocks, height * width, lanes]
+        let other = other.values.detach();
+        if self.is_blocked() {
+            blocked::cosines(self.values, other, self.shape)
         } else {
-            let [samples, channels, height, width] = self.shape;
-            [samples, 1, height * width, channels]
-        };
-        // Over each pixel's channels. Padding gives zeros.
-        let dot = |a: &Tensor<1>, b: &Tensor<1>| {
-            (a.clone() * b.clone()).reshape::<4, _>(shape).sum_dim(3).sum_dim(1)
-        };
-        let (found, other) = (self.values, other.values.detach());
-        let lengths = dot(&found, &found) * dot(&other, &other) + COSINE_EPSILON;
-        sum(dot(&found, &other) / lengths.sqrt())
+            tensors::cosines(self.values, other, self.shape)
+        }
     }
 
     /// Two maps of one shape, pixel by pixel.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 use esrgan_gradients::{
-    BatchNorm, BatchStatistics, Conv3x3, Conv4x4, DenseBlock, FeatureMap, KeptFilters, enlarge_bilinear,
-    enlarge_bilinear_gradient, max_pool, max_pool_gradient,
+    BatchNorm, BatchStatistics, Conv3x3, Conv4x4, Cosines, DenseBlock, FeatureMap, KeptFilters,
+    enlarge_bilinear, enlarge_bilinear_gradient, max_pool, max_pool_gradient,
 };
 
-use super::{EPSILON, Seen, Statistics};
+use super::{COSINE_EPSILON, EPSILON, Seen, Statistics};
 use crate::arithmetic::Arithmetic;
 use crate::operation::{Operation, apply, flat, of_map, values};
 
@@ -82,6 +82,11 @@ pub(super) fn enlarged_bilinear(map: Tensor<1>, shape: [usize; 4]) -> Tensor<1> 
 /// [`super::Map::max_pool`].
 pub(super) fn pooled(map: Tensor<1>, shape: [usize; 4]) -> Tensor<1> {
     apply(Pool { input: shape }, [map])
+}
+
+/// [`super::Map::cosines`].
+pub(super) fn cosines(found: Tensor<1>, other: Tensor<1>, shape: [usize; 4]) -> Tensor<1> {
+    apply(CosineSum { shape }, [found, other])
 }
 
 fn map(tensor: &FlexTensor, shape: [usize; 4]) -> FeatureMap<'_> {
@@ -380,5 +385,31 @@ impl Operation<1> for Bilinear {
     fn backward(&self, (): &(), gradient: &FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
         let [samples, channels, height, width] = self.input;
         [Some(of_map(enlarge_bilinear_gradient(&map(gradient, [samples, channels, 2 * height, 2 * width]))))]
+    }
+}
+
+#[derive(Clone, Debug)]
+struct CosineSum {
+    shape: [usize; 4],
+}
+
+impl Operation<2> for CosineSum {
+    type State = ([FlexTensor; 2], Cosines);
+
+    fn forward(&self, maps: [FlexTensor; 2], _: [bool; 2]) -> (FlexTensor, Self::State) {
+        let [found, other] = maps.each_ref().map(|tensor| map(tensor, self.shape));
+        let cosines = Cosines::of(&found, &other, COSINE_EPSILON);
+        (flat(vec![cosines.sum()]), (maps, cosines))
+    }
+
+    fn backward(
+        &self,
+        (maps, cosines): &Self::State,
+        gradient: &FlexTensor,
+        wants: [bool; 2],
+    ) -> [Option<FlexTensor>; 2] {
+        let [found, other] = maps.each_ref().map(|tensor| map(tensor, self.shape));
+        let of_sum = values(gradient)[0];
+        [wants[0].then(|| of_map(cosines.gradient(&found, &other, of_sum))), None]
     }
 }

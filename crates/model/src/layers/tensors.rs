@@ -9,8 +9,9 @@ use burn::tensor::{Tensor, activation, module};
 
 use super::convolution::{Convolution, MOST_COLUMN_VALUES};
 use super::dense::DenseBlock;
-use super::{DeviceStatistics, EPSILON, Seen, Statistics};
+use super::{COSINE_EPSILON, DeviceStatistics, EPSILON, Seen, Statistics};
 use crate::arithmetic::Arithmetic;
+use crate::reduction::sum;
 use crate::tensor_operation::apply;
 
 /// Channels last, as `[sample][channel][row][column]`: the order of Burn's layers, not that of memory.
@@ -33,6 +34,18 @@ pub(super) fn of_images(images: Tensor<4>) -> Tensor<1> {
 pub(super) fn into_images(map: Tensor<1>, shape: [usize; 4]) -> Tensor<4> {
     let count = shape.iter().product::<usize>();
     spread(map, shape).reshape([count]).reshape(shape)
+}
+
+/// [`super::Map::cosines`].
+pub(super) fn cosines(
+    found: Tensor<1>,
+    other: Tensor<1>,
+    [samples, channels, height, width]: [usize; 4],
+) -> Tensor<1> {
+    let pixels = [samples * height * width, channels];
+    let dot = |a: &Tensor<1>, b: &Tensor<1>| (a.clone() * b.clone()).reshape::<2, _>(pixels).sum_dim(1);
+    let lengths = dot(&found, &found) * dot(&other, &other) + COSINE_EPSILON;
+    sum(dot(&found, &other) / lengths.sqrt())
 }
 
 /// [`super::Map::conv3x3`].
