@@ -119,3 +119,50 @@ fn the_models_are_as_good_as_their_card_says() {
         assert!(figure(&mean, "psnr-y") >= least, "{model}: {mean}");
     }
 }
+
+/// Samples of one channel of a binary Netpbm picture with three: width, height, values.
+fn greens(path: &std::path::Path) -> (usize, usize, Vec<i32>) {
+    let bytes = std::fs::read(path).expect("a picture was written");
+    let mut lines = bytes.splitn(4, |byte| *byte == b'\n').skip(1);
+    let mut next = || lines.next().expect("a header of three lines and samples");
+    let size = std::str::from_utf8(next()).expect("a size in ASCII");
+    let (width, height) = size.split_once(' ').expect("a width and a height");
+    let _most = next();
+    let greens = next().chunks_exact(3).map(|pixel| i32::from(pixel[1])).collect();
+    let number = |digits: &str| digits.parse().expect("a number of pixels");
+    (number(width), number(height), greens)
+}
+
+/// How unlike each other the four columns and the four rows are that come of one pixel: the mean second difference across each,
+/// the largest divided by the smallest. Photographs have 1.0 to 1.1, a checkerboard far more.
+fn grid((width, height, samples): &(usize, usize, Vec<i32>)) -> f64 {
+    let along = |count: usize, lines: usize, at: &dyn Fn(usize, usize) -> i32| {
+        let mut sums = [0.0f64; 4];
+        for line in 0..lines {
+            for place in 8..count - 8 {
+                let bend = at(place - 1, line) - 2 * at(place, line) + at(place + 1, line);
+                sums[place % 4] += f64::from(bend.abs());
+            }
+        }
+        sums.iter().copied().fold(0.0, f64::max) / sums.iter().copied().fold(f64::INFINITY, f64::min)
+    };
+    let columns = along(*width, *height, &|x, y| samples[y * width + x]);
+    let rows = along(*height, *width, &|y, x| samples[y * width + x]);
+    f64::midpoint(columns, rows)
+}
+
+#[test]
+fn no_checkerboard_shows() {
+    let Some(data) = shared_data("eval") else { return };
+    let folder = Folder::new();
+    for (strength, most) in [("0", 1.3), ("1", 1.5)] {
+        let grids = ["img_001", "img_010", "img_014"].map(|name| {
+            let picture = text(&data.join("Set14/LR").join(name).with_extension("png"));
+            let output = folder.join(&format!("{name}.ppm"));
+            let ended = esrgan(&["upscale", &picture, "-o", &text(&output), "--strength", strength]);
+            assert_eq!(ended.code, 0, "{}", ended.stderr);
+            grid(&greens(&output))
+        });
+        assert!(grids.iter().sum::<f64>() / 3.0 < most, "strength {strength}: {grids:?}");
+    }
+}
