@@ -22,6 +22,7 @@ mod method;
 mod paired;
 mod pixel_pairs;
 mod transformed;
+mod unit_vectors;
 
 pub use batch_norm::{BatchNorm, BatchNormGradients, BatchStatistics};
 pub use bilinear::{enlarge_bilinear, enlarge_bilinear_gradient};
@@ -33,6 +34,7 @@ pub use dense_block::{DenseBlock, DenseBlockGradients, DenseBlockPass};
 pub use map::{FeatureMap, MapMemory};
 pub use max_pool::{max_pool, max_pool_gradient};
 pub use method::{KeptFilters, Precision};
+pub use unit_vectors::{Factors, UnitVectors};
 
 pub use esrgan_kernels::Isa;
 

@@ -1,5 +1,6 @@
 //! Discriminators: what tells true crops from made ones.
 
+mod projected;
 mod unet;
 mod vgg;
 
@@ -7,18 +8,42 @@ use burn::tensor::Tensor;
 
 use crate::arithmetic::Arithmetic;
 use crate::device::ComputeDevice;
+use crate::layers::Map;
 use crate::parameters::{Leaves, Parameters};
 
+pub use projected::ProjectedDiscriminator;
 pub use unet::UnetDiscriminator;
 pub use vgg::VggDiscriminator;
 
-/// A discriminator of either kind.
+/// What a discriminator looks at.
+#[derive(Clone, Debug)]
+pub enum View {
+    /// Crops, `[sample][3][row][column]`, RGB in 0..1.
+    Crops(Tensor<4>),
+    /// Their features, as a classifier's layers give them.
+    Features(Vec<Map>),
+}
+
+impl View {
+    /// The same values, through which no gradient flows.
+    #[must_use]
+    pub fn detached(self) -> Self {
+        match self {
+            Self::Crops(crops) => Self::Crops(crops.detach()),
+            Self::Features(maps) => Self::Features(maps.into_iter().map(Map::detached).collect()),
+        }
+    }
+}
+
+/// A discriminator of any kind.
 #[derive(Clone, Debug)]
 pub enum Discriminator {
     /// The paper's: one logit for a crop.
     Vgg(VggDiscriminator),
     /// Real-ESRGAN's: a logit for each pixel.
     Unet(UnetDiscriminator),
+    /// One head for each layer of a classifier, a logit for each pixel of its map.
+    Projected(ProjectedDiscriminator),
 }
 
 impl Discriminator {
@@ -29,6 +54,7 @@ impl Discriminator {
         match self {
             Self::Vgg(network) => Self::Vgg(network.computed_with(arithmetic)),
             Self::Unet(network) => Self::Unet(network.computed_with(arithmetic)),
+            Self::Projected(network) => Self::Projected(network.computed_with(arithmetic)),
         }
     }
 
@@ -37,6 +63,7 @@ impl Discriminator {
         match self {
             Self::Vgg(network) => network.device(),
             Self::Unet(network) => network.device(),
+            Self::Projected(network) => network.device(),
         }
     }
 
@@ -45,6 +72,7 @@ impl Discriminator {
         match self {
             Self::Vgg(network) => network.tensors(),
             Self::Unet(network) => network.tensors(),
+            Self::Projected(network) => network.tensors(),
         }
     }
 
@@ -53,6 +81,7 @@ impl Discriminator {
         match self {
             Self::Vgg(network) => network.initial(seed),
             Self::Unet(network) => network.initial(seed),
+            Self::Projected(network) => network.initial(seed),
         }
     }
 
@@ -61,20 +90,27 @@ impl Discriminator {
         match self {
             Self::Vgg(network) => network.statistics(),
             Self::Unet(network) => network.statistics(seed),
+            Self::Projected(_) => Parameters::new(),
         }
     }
 
-    /// The logits of a batch, `[sample][logit]`.
-    ///
-    /// # Shapes
-    /// `images`: `[sample][3][row][column]`
+    /// Whether it looks at a classifier's features instead of at crops.
+    pub fn sees_features(&self) -> bool {
+        matches!(self, Self::Projected(_))
+    }
+
+    /// The logits of a batch, `[sample][logit]`, of each head.
     ///
     /// # Panics
-    /// Where crops are of a size that the network is not for.
-    pub fn forward(&self, leaves: &Leaves<'_>, running: &mut Parameters, images: Tensor<4>) -> Tensor<2> {
-        match self {
-            Self::Vgg(network) => network.forward(leaves, running, images),
-            Self::Unet(network) => network.forward(leaves, running, images),
+    /// Where crops are of a size that the network is not for, and where the view is not of the kind that
+    /// [`Discriminator::sees_features`] says.
+    pub fn forward(&self, leaves: &Leaves<'_>, running: &mut Parameters, view: View) -> Vec<Tensor<2>> {
+        match (self, view) {
+            (Self::Vgg(network), View::Crops(crops)) => vec![network.forward(leaves, running, crops)],
+            (Self::Unet(network), View::Crops(crops)) => vec![network.forward(leaves, running, crops)],
+            (Self::Projected(network), View::Features(maps)) => network.forward(leaves, maps),
+            (Self::Projected(_), View::Crops(_)) => panic!("this discriminator looks at features"),
+            (_, View::Features(_)) => panic!("this discriminator looks at crops"),
         }
     }
 }

@@ -157,6 +157,16 @@ impl Features {
         &self.layers
     }
 
+    /// The name and the channels of each layer.
+    pub fn channels(&self) -> Vec<(String, usize)> {
+        let convolutions = self.network.convolutions();
+        let channels = |layer: &String| {
+            let known = convolutions.iter().find(|known| [&known.name, &known.activation].contains(&layer));
+            known.map(|known| (layer.clone(), known.outputs))
+        };
+        self.layers.iter().filter_map(channels).collect()
+    }
+
     /// The weights, which no graph trains.
     pub fn leaves(&self) -> Leaves<'_> {
         self.parameters.frozen(self.arithmetic.device)

@@ -25,6 +25,9 @@ const EPSILON: f32 = 1e-5;
 /// What is added to the product of two vectors' squared lengths: far below what features come to.
 const COSINE_EPSILON: f32 = 1e-12;
 
+/// What is added to a vector's mean square: far below what features come to.
+const UNIT_EPSILON: f32 = 1e-12;
+
 /// A batch of feature maps in the graph: a flat tensor, and its shape.
 ///
 /// The processor's own layers hold a map in the layout of [`esrgan_gradients::FeatureMap`], whose padding and whose lanes beyond
@@ -93,6 +96,13 @@ impl Map {
         } else {
             tensors::cosines(self.values, other, self.shape)
         }
+    }
+
+    /// Each pixel's vector of channels, brought to a mean square of one; zeros stay zeros.
+    #[must_use]
+    pub fn unit_vectors(self) -> Self {
+        let unit = if self.is_blocked() { blocked::unit_vectors } else { tensors::unit_vectors };
+        Self { values: unit(self.values, self.shape), ..self }
     }
 
     /// Two maps of one shape, pixel by pixel.

@@ -26,7 +26,7 @@ mod vulkan;
 
 pub use arithmetic::Arithmetic;
 pub use device::ComputeDevice;
-pub use discriminator::{Discriminator, UnetDiscriminator, VggDiscriminator};
+pub use discriminator::{Discriminator, ProjectedDiscriminator, UnetDiscriminator, VggDiscriminator, View};
 pub use error::ModelError;
 pub use features::{FeatureNetwork, Features};
 pub use generator::Generator;

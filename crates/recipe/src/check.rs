@@ -148,6 +148,9 @@ impl Problems {
                 for (key, is_set) in adversary {
                     self.expect(!is_set, key, SET, "nothing, as stage `psnr` has no discriminator");
                 }
+                let is_set = recipe.losses.checkerboard.is_some();
+                let expected = "nothing, as stage `psnr` has no losses but that of pixels";
+                self.expect(!is_set, "losses.checkerboard", SET, expected);
                 let weight = recipe.losses.pixel.weight;
                 let is_anything = weight != 0.0 || recipe.losses.perceptual.is_some();
                 self.expect(
@@ -184,6 +187,10 @@ impl Problems {
             (DiscriminatorKind::Unet, Some(input_px)) => {
                 self.expect(false, key, input_px, "nothing for kind `unet`");
             }
+            (DiscriminatorKind::Projected, Some(input_px)) => {
+                self.expect(false, key, input_px, "nothing for kind `projected`");
+            }
+            (DiscriminatorKind::Projected, None) => {}
             (DiscriminatorKind::Unet, None) => {
                 let is_multiple = crop_px.is_multiple_of(UNET_MULTIPLE);
                 let expected =
@@ -239,6 +246,9 @@ impl Problems {
         self.expect_weight("losses.pixel.weight", recipe.losses.pixel.weight);
         if let Some(adversarial) = &recipe.losses.adversarial {
             self.expect_weight("losses.adversarial.weight", adversarial.weight);
+        }
+        if let Some(checkerboard) = &recipe.losses.checkerboard {
+            self.expect_weight("losses.checkerboard.weight", checkerboard.weight);
         }
         if let Some(perceptual) = &recipe.losses.perceptual {
             self.add_perceptual(perceptual);

@@ -29,6 +29,7 @@ pub const KEYS: &[&str] = &[
     "generator.start",
     "losses.adversarial.kind",
     "losses.adversarial.weight",
+    "losses.checkerboard.weight",
     "losses.perceptual.criterion",
     "losses.perceptual.layers",
     "losses.perceptual.network",

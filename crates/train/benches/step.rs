@@ -95,6 +95,7 @@ fn main() {
         perceptual: Some((perceptual(), 1.0)),
         adversarial: (adversarial, 5e-3),
         pixel: Some((PixelLoss::L1, 1e-2)),
+        checkerboard: None,
     };
     let networks = Adversaries { generator: &generator, discriminator: &discriminator };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a pool");
@@ -106,10 +107,11 @@ fn main() {
         println!("peak RSS {:.0} MB", peak_memory_bytes().unwrap_or(0) as f64 / 1e6);
         median("gan  ", || {
             let judge = (&of_discriminator.parameters, &mut running);
-            let (found, made) = networks.generator_gradient(&of_generator.parameters, judge, &losses, &crops);
+            let (found, judged) =
+                networks.generator_gradient(&of_generator.parameters, judge, &losses, &crops);
             of_generator.update(found.gradient, LEARNING_RATE);
             let judge = (&of_discriminator.parameters, &mut running);
-            let found = networks.discriminator_gradient(judge, adversarial, made, &crops);
+            let found = networks.discriminator_gradient(judge, adversarial, judged);
             of_discriminator.update(found.gradient, LEARNING_RATE);
         });
         println!("peak RSS {:.0} MB", peak_memory_bytes().unwrap_or(0) as f64 / 1e6);

@@ -23,9 +23,9 @@ pub use check::{CheckEvent, Checked, Trial, check};
 pub use device::InsteadOfBf16;
 pub use error::TrainError;
 pub use figures::{Figure, Figures, Unread};
-pub use losses::{AdversarialLoss, FeatureLoss, PerceptualLoss, PixelLoss};
+pub use losses::{AdversarialLoss, FeatureLoss, PerceptualLoss, PixelLoss, checkerboard};
 pub use run::{Ended, Event, Resume, TrainOptions, train};
-pub use step::{Adversaries, Crops, Found, GanLosses, Trained, pixel_gradient};
+pub use step::{Adversaries, Crops, Found, GanLosses, Judged, Trained, pixel_gradient};
 
 pub use esrgan_dataset::{Duplicate, Inspection};
 pub use esrgan_model::Isa;

@@ -3,7 +3,7 @@
 //! Wang et al., "ESRGAN", 2018, sections 3.2 and 3.3; the other adversarial losses by the papers named at each.
 
 use burn::tensor::{Tensor, activation};
-use esrgan_model::{Features, Leaves, Map, mean, sum};
+use esrgan_model::{Features, Map, mean, sum};
 
 /// How pixels are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,15 +55,15 @@ pub struct PerceptualLoss {
 }
 
 impl PerceptualLoss {
-    /// The loss of a batch against the truth, whose features get no gradient.
-    pub fn of(&self, leaves: &Leaves<'_>, sr: Tensor<4>, hr: Tensor<4>) -> Tensor<1> {
-        let device = sr.device();
-        let truth = self.features.forward(leaves, hr);
-        let found = self.features.forward(leaves, sr);
+    /// The loss of a batch's features against the truth's, which get no gradient.
+    ///
+    /// # Panics
+    /// Where there are no features.
+    pub fn of(&self, found: Vec<Map>, truth: Vec<Map>) -> Tensor<1> {
         let terms = found.into_iter().zip(truth).zip(&self.weights);
         let terms = terms
             .map(|((found, truth), weight)| self.difference(found, truth.detached()).mul_scalar(*weight));
-        terms.reduce(|sum, term| sum + term).unwrap_or_else(|| Tensor::zeros([1], &device))
+        terms.reduce(|sum, term| sum + term).expect("features of a layer")
     }
 
     /// Where a map has padding it is zero on both sides, so the mean is over what is no padding.
@@ -78,6 +78,42 @@ impl PerceptualLoss {
             }
         }
     }
+}
+
+/// The loss of a checkerboard: how unlike each other the places are that come of one pixel of the small picture.
+///
+/// A generator without noise finds that a pattern of `scale` pixels is the easiest texture to draw, and a perceptual loss takes it
+/// for one (see Odena et al., "Deconvolution and Checkerboard Artifacts", 2016). So for the mean of the colours, along rows and
+/// along columns, the second difference is averaged over all of a crop's pixels at each of the `scale * scale` places, once with
+/// its sign and once without; both as parts of the crop's whole average without sign, and averaged over the crops. The loss is the
+/// variance of the unsigned averages and the mean square of the signed ones.
+///
+/// # Shapes
+/// `[sample][3][row][column]`, sides multiples of the scale.
+pub fn checkerboard(sr: Tensor<4>, scale: usize) -> Tensor<1> {
+    let gray = sr.mean_dim(1);
+    let along_columns = checkerboard_of_rows(gray.clone().swap_dims(2, 3), scale);
+    checkerboard_of_rows(gray, scale) + along_columns
+}
+
+/// Half a level of 255, which is added to a crop's average: below it a flat picture's roundings would count.
+const CHECKERBOARD_FLOOR: f64 = 0.5 / 255.0;
+
+fn checkerboard_of_rows(gray: Tensor<4>, scale: usize) -> Tensor<1> {
+    let [samples, _, height, width] = gray.dims();
+    let periods = (width - 2) / scale;
+    let shifted = |first: usize| gray.clone().narrow(3, first, periods * scale);
+    let differences = shifted(1).mul_scalar(2.0) - shifted(0) - shifted(2);
+    let of_places = |differences: Tensor<4>| {
+        let places = differences.reshape([samples, height / scale, scale, periods, scale]);
+        places.mean_dim(1).mean_dim(3).reshape([samples, scale * scale])
+    };
+    let (signed, unsigned) = (of_places(differences.clone()), of_places(differences.abs()));
+    let whole = unsigned.clone().mean_dim(1) + CHECKERBOARD_FLOOR;
+    let parts = |places: Tensor<2>| (places / whole.clone()).mean_dim(0);
+    let (signed, unsigned) = (parts(signed), parts(unsigned));
+    let apart = unsigned.clone() - unsigned.mean_dim(1);
+    mean(apart.powi_scalar(2)) + mean(signed.powi_scalar(2))
 }
 
 /// What generator and discriminator play for.

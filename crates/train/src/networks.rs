@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use esrgan_model::{
     Arithmetic, ComputeDevice, Discriminator, FeatureNetwork, Features, Generator, Isa, ModelError,
-    Parameters, UnetDiscriminator, VggDiscriminator,
+    Parameters, ProjectedDiscriminator, UnetDiscriminator, VggDiscriminator,
 };
 use esrgan_recipe::{
     AdversarialKind, Discriminator as DiscriminatorSettings, DiscriminatorKind, FeatureCriterion, Optimizer,
@@ -49,14 +49,20 @@ impl Networks {
         let perceptual = recipe.losses.perceptual.as_ref();
         let perceptual = perceptual.map(|perceptual| perceptual_loss(perceptual, arithmetic));
         let gan = match (recipe.stage, &recipe.discriminator, &recipe.losses.adversarial) {
-            (Stage::Gan, Some(settings), Some(adversarial)) => Some(Gan {
-                discriminator: discriminator(settings, recipe.data.crop_px)?.computed_with(arithmetic),
-                losses: GanLosses {
-                    perceptual: perceptual.transpose()?,
-                    adversarial: (adversarial_loss(adversarial.kind), adversarial.weight as f32),
-                    pixel: Some(pixel),
-                },
-            }),
+            (Stage::Gan, Some(settings), Some(adversarial)) => {
+                let perceptual = perceptual.transpose()?;
+                let seen = perceptual.as_ref().map_or_else(Vec::new, |(loss, _)| loss.features.channels());
+                let discriminator = discriminator(settings, recipe.data.crop_px, seen)?;
+                Some(Gan {
+                    discriminator: discriminator.computed_with(arithmetic),
+                    losses: GanLosses {
+                        perceptual,
+                        adversarial: (adversarial_loss(adversarial.kind), adversarial.weight as f32),
+                        pixel: Some(pixel),
+                        checkerboard: recipe.losses.checkerboard.map(|loss| loss.weight as f32),
+                    },
+                })
+            }
             _ => None,
         };
         Ok(Self { generator, pixel, gan, arithmetic })
@@ -200,10 +206,18 @@ fn adversarial_loss(kind: AdversarialKind) -> AdversarialLoss {
     }
 }
 
-fn discriminator(settings: &DiscriminatorSettings, crop_px: usize) -> Result<Discriminator, TrainError> {
+/// `seen`: name and channels of each layer of the perceptual network.
+fn discriminator(
+    settings: &DiscriminatorSettings,
+    crop_px: usize,
+    seen: Vec<(String, usize)>,
+) -> Result<Discriminator, TrainError> {
     Ok(match settings.kind {
         DiscriminatorKind::Vgg => Discriminator::Vgg(VggDiscriminator::new(settings.features, crop_px)?),
         DiscriminatorKind::Unet => Discriminator::Unet(UnetDiscriminator::new(settings.features, crop_px)?),
+        DiscriminatorKind::Projected => {
+            Discriminator::Projected(ProjectedDiscriminator::new(settings.features, seen))
+        }
     })
 }
 

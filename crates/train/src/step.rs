@@ -2,12 +2,13 @@
 
 use burn::tensor::{Tensor, TensorData};
 use esrgan_model::{
-    ComputeDevice, Discriminator, Generator, NetworkGradient, Parameters, Resident, mean, sum, to_host,
+    ComputeDevice, Discriminator, Generator, Map, NetworkGradient, Parameters, Resident, View, mean, sum,
+    to_host,
 };
 
 use crate::adam::Adam;
 use crate::figures::{Figure, Unread};
-use crate::losses::{AdversarialLoss, PerceptualLoss, PixelLoss};
+use crate::losses::{AdversarialLoss, PerceptualLoss, PixelLoss, checkerboard};
 
 /// A batch: low- and high-resolution crops, `[sample][channel][row][column]`, RGB in 0..1.
 #[derive(Clone, Debug)]
@@ -107,6 +108,8 @@ pub struct GanLosses {
     pub adversarial: (AdversarialLoss, f32),
     /// The loss of pixels and its weight (eta in the paper).
     pub pixel: Option<(PixelLoss, f32)>,
+    /// The weight of [`checkerboard`].
+    pub checkerboard: Option<f32>,
 }
 
 /// A gradient with the figures on the way to it.
@@ -171,16 +174,19 @@ pub struct Adversaries<'a> {
 }
 
 impl Adversaries<'_> {
-    /// The gradient of the generator's loss, and the batch that it made, for the discriminator.
+    /// The gradient of the generator's loss, and what the discriminator is to look at.
     ///
     /// The discriminator stays as it is; its running statistics move with each batch that it sees, as BasicSR's do.
+    ///
+    /// # Panics
+    /// Where the discriminator looks at features and there is no perceptual loss whose they would be.
     pub fn generator_gradient(
         &self,
         generator: &Parameters,
         (discriminator, running): (&Parameters, &mut Parameters),
         losses: &GanLosses,
         crops: &Crops,
-    ) -> (Found, Tensor<4>) {
+    ) -> (Found, Judged) {
         let device = self.generator.device();
         let (leaves, judge) = (generator.tracked(device), discriminator.frozen(device));
         let sr = self.generator.forward(&leaves, crops.lr(device));
@@ -188,25 +194,45 @@ impl Adversaries<'_> {
         if let Some((loss, weight)) = losses.pixel {
             terms.push(("loss_pixel", loss.of(sr.clone(), crops.target(device)).mul_scalar(weight)));
         }
+        if let Some(weight) = losses.checkerboard {
+            let scale = crops.hr_px / crops.lr_px;
+            terms.push(("loss_checkerboard", checkerboard(sr.clone(), scale).mul_scalar(weight)));
+        }
+        let mut features = None;
         if let Some((loss, weight)) = &losses.perceptual {
             let network = loss.features.leaves();
-            let term = loss.of(&network, sr.clone(), crops.target(device)).mul_scalar(*weight);
-            terms.push(("loss_perceptual", term));
+            let maps = |images: Tensor<4>| loss.features.forward(&network, images);
+            let (found, target) = (maps(sr.clone()), maps(crops.target(device)));
+            if self.discriminator.sees_features() {
+                let real = if crops.sharpened.is_some() { maps(crops.hr(device)) } else { target.clone() };
+                features = Some([found.clone(), real]);
+            }
+            terms.push(("loss_perceptual", loss.of(found, target).mul_scalar(*weight)));
         }
+        let [fake, real] = self.views(features, &sr, crops);
+        let judged = Judged { real: real.detached(), fake: fake.clone().detached() };
         let (loss, weight) = losses.adversarial;
-        let real = loss
-            .is_relative()
-            .then(|| self.discriminator.forward(&judge, running, crops.hr(device)).detach());
-        let fake = self.discriminator.forward(&judge, running, sr.clone());
-        terms.push(("loss_adversarial", loss.of_generator(real, fake).mul_scalar(weight)));
+        let of_real =
+            loss.is_relative().then(|| self.discriminator.forward(&judge, running, judged.real.clone()));
+        let of_fake = self.discriminator.forward(&judge, running, fake);
+        let mut of_real = of_real.into_iter().flatten().map(Tensor::detach);
+        let of_heads = of_fake.into_iter().map(|fake| loss.of_generator(of_real.next(), fake)).collect();
+        terms.push(("loss_adversarial", mean_of(of_heads).mul_scalar(weight)));
         let mut figures = Unread::default();
         terms.iter().for_each(|(name, term)| figures.add_tensor(name, term));
         figures.add("color_difference", color_difference(&sr, crops));
         let total = terms.into_iter().map(|(_, term)| term).reduce(|sum, term| sum + term);
-        let made = sr.detach();
         let gradient = total.map(|total| leaves.gradients(&total.backward()));
         let gradient = gradient.unwrap_or(NetworkGradient::Host(Vec::new()));
-        (Found { gradient, figures }, made)
+        (Found { gradient, figures }, judged)
+    }
+
+    /// What the discriminator looks at: of made and of true crops.
+    fn views(&self, features: Option<[Vec<Map>; 2]>, sr: &Tensor<4>, crops: &Crops) -> [View; 2] {
+        if self.discriminator.sees_features() {
+            return features.expect("a perceptual loss").map(View::Features);
+        }
+        [View::Crops(sr.clone()), View::Crops(crops.hr(self.generator.device()))]
     }
 
     /// The gradient of the discriminator's loss for what the generator made of the batch.
@@ -214,15 +240,16 @@ impl Adversaries<'_> {
         &self,
         (discriminator, running): (&Parameters, &mut Parameters),
         loss: AdversarialLoss,
-        made: Tensor<4>,
-        crops: &Crops,
+        judged: Judged,
     ) -> Found {
-        let device = self.discriminator.device();
-        let leaves = discriminator.tracked(device);
-        let real = self.discriminator.forward(&leaves, running, crops.hr(device));
-        let fake = self.discriminator.forward(&leaves, running, made);
-        let [logit_real, logit_fake] = [&real, &fake].map(|logits| mean(logits.clone()));
-        let [of_real, of_fake] = loss.of_discriminator(real, fake);
+        let leaves = discriminator.tracked(self.discriminator.device());
+        let real = self.discriminator.forward(&leaves, running, judged.real);
+        let fake = self.discriminator.forward(&leaves, running, judged.fake);
+        let [logit_real, logit_fake] =
+            [&real, &fake].map(|heads| mean_of(heads.iter().map(|logits| mean(logits.clone())).collect()));
+        let of_heads = real.into_iter().zip(fake).map(|(real, fake)| loss.of_discriminator(real, fake));
+        let (of_real, of_fake) = of_heads.map(|[real, fake]| (real, fake)).unzip();
+        let (of_real, of_fake) = (mean_of(of_real), mean_of(of_fake));
         let total = of_real.clone() + of_fake.clone();
         let mut figures = Unread::default();
         for (name, figure) in [
@@ -236,6 +263,20 @@ impl Adversaries<'_> {
         }
         Found { gradient: leaves.gradients(&total.backward()), figures }
     }
+}
+
+/// What a discriminator is to tell apart, without a way back to the generator.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    real: View,
+    fake: View,
+}
+
+/// The mean of a figure over all heads.
+fn mean_of(heads: Vec<Tensor<1>>) -> Tensor<1> {
+    let count = heads.len() as f64;
+    let sum = heads.into_iter().reduce(|sum, head| sum + head).expect("a discriminator with a head");
+    if count > 1.0 { sum.div_scalar(count) } else { sum }
 }
 
 #[cfg(test)]

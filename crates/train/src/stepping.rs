@@ -109,14 +109,14 @@ fn gan_step(
     let mut made = Vec::with_capacity(batches.len());
     let (gradient, of_generator) = average(batches.iter().map(|crops| {
         let judge = (&discriminator.parameters, &mut *running);
-        let (found, sr) = networks.generator_gradient(&generator.parameters, judge, &gan.losses, crops);
-        made.push(sr);
+        let (found, judged) = networks.generator_gradient(&generator.parameters, judge, &gan.losses, crops);
+        made.push(judged);
         found
     }));
     let norm_g = generator.update(gradient, rates.0);
     let loss = gan.losses.adversarial.0;
-    let (gradient, of_discriminator) = average(batches.iter().zip(made).map(|(crops, made)| {
-        networks.discriminator_gradient((&discriminator.parameters, &mut *running), loss, made, crops)
+    let (gradient, of_discriminator) = average(made.into_iter().map(|judged| {
+        networks.discriminator_gradient((&discriminator.parameters, &mut *running), loss, judged)
     }));
     let norm_d = discriminator.update(gradient, rates.1);
     vec![of_generator, alone("norm_g", norm_g), of_discriminator, alone("norm_d", norm_d)]

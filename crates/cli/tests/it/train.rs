@@ -138,6 +138,41 @@ fn real_esrgans_stage_goes_on_after_a_kill() {
     assert_eq!(ended.code, 0, "{}", ended.stderr);
 }
 
+/// Heads over the perceptual loss's layers in the discriminator's place, and no checkerboard.
+#[test]
+fn a_stage_against_heads_over_features_goes_on_after_a_kill() {
+    let (Some(hr), Some(vgg)) =
+        (shared_data("eval/Set5/HR"), shared_data("weights/vgg16_features.safetensors"))
+    else {
+        return;
+    };
+    let folder = Folder::new();
+    let recipe = folder.join("recipe.toml");
+    let text_of = gan_recipe(&hr, 4, &vgg)
+        .replace("kind = \"vgg\"", "kind = \"projected\"")
+        .replace("input_px = 128\n", "")
+        .replace("crop_px = 128", "crop_px = 48")
+        + "\n[losses.checkerboard]\nweight = 0.2\n";
+    std::fs::write(&recipe, text_of).unwrap();
+    let expected = assert_kills_change_nothing(&folder, &recipe, [1, 3]);
+    let log = String::from_utf8(expected["log.jsonl"].clone()).unwrap();
+    assert!(log.contains("\"loss_checkerboard\":") && log.contains("\"logit_fake\":"), "{log}");
+
+    // Its discriminator is one to start from, for the same layers alone.
+    let start = folder.join("undisturbed/checkpoints/step-0000000004/discriminator.safetensors");
+    let start = format!("discriminator.start={}", text(&start));
+    let again = |name: &str, layers: &str| {
+        let output = text(&folder.join(name));
+        let arguments = ["train", &text(&recipe), "-o", &output, "--set", &start, "--set", "steps=1"];
+        esrgan(&[&arguments[..], &["--set", layers]].concat())
+    };
+    let ended = again("again", "steps=1");
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let ended = again("others", "losses.perceptual.layers={relu3_3=1}");
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    assert!(ended.stderr.contains("relu3_3.conv0.weight"), "{}", ended.stderr);
+}
+
 #[test]
 fn what_is_wrong_is_said_before_anything_starts() {
     let Some(hr) = shared_data("eval/Set5/HR") else { return };

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 use esrgan_gradients::{
-    BatchNorm, BatchStatistics, Conv3x3, Conv4x4, Cosines, DenseBlock, FeatureMap, KeptFilters,
-    enlarge_bilinear, enlarge_bilinear_gradient, max_pool, max_pool_gradient,
+    BatchNorm, BatchStatistics, Conv3x3, Conv4x4, Cosines, DenseBlock, Factors, FeatureMap, KeptFilters,
+    UnitVectors, enlarge_bilinear, enlarge_bilinear_gradient, max_pool, max_pool_gradient,
 };
 
-use super::{COSINE_EPSILON, EPSILON, Seen, Statistics};
+use super::{COSINE_EPSILON, EPSILON, Seen, Statistics, UNIT_EPSILON};
 use crate::arithmetic::Arithmetic;
 use crate::operation::{Operation, apply, flat, of_map, values};
 
@@ -87,6 +87,11 @@ pub(super) fn pooled(map: Tensor<1>, shape: [usize; 4]) -> Tensor<1> {
 /// [`super::Map::cosines`].
 pub(super) fn cosines(found: Tensor<1>, other: Tensor<1>, shape: [usize; 4]) -> Tensor<1> {
     apply(CosineSum { shape }, [found, other])
+}
+
+/// [`super::Map::unit_vectors`].
+pub(super) fn unit_vectors(map: Tensor<1>, shape: [usize; 4]) -> Tensor<1> {
+    apply(Unit { shape }, [map])
 }
 
 fn map(tensor: &FlexTensor, shape: [usize; 4]) -> FeatureMap<'_> {
@@ -411,5 +416,29 @@ impl Operation<2> for CosineSum {
         let [found, other] = maps.each_ref().map(|tensor| map(tensor, self.shape));
         let of_sum = values(gradient)[0];
         [wants[0].then(|| of_map(cosines.gradient(&found, &other, of_sum))), None]
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Unit {
+    shape: [usize; 4],
+}
+
+impl Operation<1> for Unit {
+    type State = (FlexTensor, Factors);
+
+    fn forward(&self, [input]: [FlexTensor; 1], _: [bool; 1]) -> (FlexTensor, Self::State) {
+        let (output, factors) = UnitVectors::of(&map(&input, self.shape), UNIT_EPSILON).into_parts();
+        let output = of_map(output);
+        (output.clone(), (output, factors))
+    }
+
+    fn backward(
+        &self,
+        (output, factors): &Self::State,
+        gradient: &FlexTensor,
+        _: [bool; 1],
+    ) -> [Option<FlexTensor>; 1] {
+        [Some(of_map(factors.gradient(&map(output, self.shape), &map(gradient, self.shape))))]
     }
 }

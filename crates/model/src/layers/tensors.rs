@@ -9,7 +9,7 @@ use burn::tensor::{Tensor, activation, module};
 
 use super::convolution::{Convolution, MOST_COLUMN_VALUES};
 use super::dense::DenseBlock;
-use super::{COSINE_EPSILON, DeviceStatistics, EPSILON, Seen, Statistics};
+use super::{COSINE_EPSILON, DeviceStatistics, EPSILON, Seen, Statistics, UNIT_EPSILON};
 use crate::arithmetic::Arithmetic;
 use crate::reduction::sum;
 use crate::tensor_operation::apply;
@@ -46,6 +46,13 @@ pub(super) fn cosines(
     let dot = |a: &Tensor<1>, b: &Tensor<1>| (a.clone() * b.clone()).reshape::<2, _>(pixels).sum_dim(1);
     let lengths = dot(&found, &found) * dot(&other, &other) + COSINE_EPSILON;
     sum(dot(&found, &other) / lengths.sqrt())
+}
+
+/// [`super::Map::unit_vectors`].
+pub(super) fn unit_vectors(map: Tensor<1>, [samples, channels, height, width]: [usize; 4]) -> Tensor<1> {
+    let pixels = map.reshape([samples * height * width, channels]);
+    let squares = pixels.clone().powi_scalar(2).sum_dim(1).div_scalar(channels as f64) + UNIT_EPSILON;
+    (pixels / squares.sqrt()).reshape([samples * height * width * channels])
 }
 
 /// [`super::Map::conv3x3`].

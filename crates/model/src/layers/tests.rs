@@ -264,3 +264,40 @@ fn cosines_and_their_gradients_are_those_of_the_formula() {
         assert!(truth.grad(&gradients).is_none(), "the truth gets none");
     }
 }
+
+#[test]
+fn unit_vectors_and_their_gradients_are_those_of_the_formula() {
+    let shape = [2, 19, 3, 5];
+    let (channels, pixels) = (shape[1], shape[0] * shape[2] * shape[3]);
+    let count = channels * pixels;
+    let (mut input, factors) = (values(3, count), values(4, count));
+    // The last pixel has no direction.
+    (0..channels).for_each(|channel| input[(channels + channel) * 15 + 14] = 0.0);
+    let mean = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>() / channels as f64;
+    for device in std::iter::once(ComputeDevice::Processor).chain(devices()) {
+        let tensors = device.tensors();
+        let leaf =
+            |values: &[f32]| Tensor::<1>::from_data(TensorData::new(values.to_vec(), [count]), &tensors);
+        let leaf_in = leaf(&input).require_grad();
+        let map = Map::of_images(leaf_in.clone().reshape(shape), Arithmetic::on(device)).unit_vectors();
+        let images = map.into_images();
+        let gradients = sum(images.clone() * leaf(&factors).reshape(shape)).backward();
+        let (found, slopes) = (to_host(images), to_host(leaf_in.grad(&gradients).unwrap()));
+        assert!(found.iter().all(|value| value.is_finite()), "{device:?}");
+        for pixel in 0..pixels {
+            let (x, g) = (vector(&input, shape, pixel), vector(&factors, shape, pixel));
+            let root = mean(&x, &x).sqrt();
+            let y: Vec<f64> = x.iter().map(|value| if root > 0.0 { value / root } else { 0.0 }).collect();
+            for (found, expected) in vector(&found, shape, pixel).iter().zip(&y) {
+                assert!((found - expected).abs() < 1e-5, "{device:?}, pixel {pixel}: {found} {expected}");
+            }
+            let along = mean(&y, &g);
+            let expected = y.iter().zip(&g).map(|(y, g)| (g - y * along) / root);
+            for (found, expected) in
+                vector(&slopes, shape, pixel).iter().zip(expected).take_while(|_| root > 0.0)
+            {
+                assert!((found - expected).abs() < 1e-5, "{device:?}, pixel {pixel}: {found} {expected}");
+            }
+        }
+    }
+}

@@ -90,6 +90,7 @@ fn metrics_and_layers_are_known() {
                 "1",
                 "`losses.perceptual.layers` is `conv5_4`: expected one of",
             ),
+            ("losses.checkerboard.weight", "-1", "`losses.checkerboard.weight` is -1: expected 0 or more"),
             ("losses.perceptual.layers", "{}", "`losses.perceptual.layers` is empty"),
             ("losses.perceptual.layers.conv5_3", "-1", "`losses.perceptual.layers.conv5_3` is -1"),
             ("losses.perceptual.weights_file", "''", "`losses.perceptual.weights_file` is empty"),
@@ -110,6 +111,9 @@ fn stages_have_their_sections() {
     for (problem, key) in found.iter().zip(keys) {
         assert!(problem.starts_with(&format!("`{key}` is not set: expected a section")), "{problem}");
     }
+    let found = problems("tiny-psnr-x4", &[("losses.checkerboard.weight", "1")]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("`losses.checkerboard` is set: expected nothing"), "{found:?}");
     let found = problems("tiny-x4", &[("stage", "psnr")]);
     assert_eq!(found.len(), 3, "{found:?}");
     assert!(found.iter().all(|problem| problem.ends_with("stage `psnr` has no discriminator")), "{found:?}");
@@ -131,6 +135,11 @@ fn discriminators_see_the_crop() {
                 "discriminator.kind",
                 "unet",
                 "`discriminator.input_px` is 128: expected nothing for kind `unet`",
+            ),
+            (
+                "discriminator.kind",
+                "projected",
+                "`discriminator.input_px` is 128: expected nothing for kind `projected`",
             ),
         ],
     );

@@ -15,6 +15,8 @@ pub struct Losses {
     pub perceptual: Option<Perceptual>,
     /// What the discriminator says; for stage `gan` alone.
     pub adversarial: Option<Adversarial>,
+    /// A pattern of as many pixels as the scale, which is no texture; for stage `gan` alone.
+    pub checkerboard: Option<Checkerboard>,
 }
 
 /// Distance of samples, the mean over all of them.
@@ -114,6 +116,14 @@ pub struct Adversarial {
     #[serde(default)]
     pub kind: AdversarialKind,
     /// Its factor in the generator's sum. ESRGAN (lambda): 0.005; Real-ESRGAN: 0.1.
+    pub weight: f64,
+}
+
+/// How unlike each other the pixels are that come of one pixel of the small picture.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkerboard {
+    /// Its factor in the sum.
     pub weight: f64,
 }
 

@@ -31,10 +31,10 @@ impl Default for Generator {
 pub struct Discriminator {
     /// Its architecture.
     pub kind: DiscriminatorKind,
-    /// Channels of its first convolution. ESRGAN and Real-ESRGAN: 64.
+    /// Channels of its first convolution, or of each head's. ESRGAN and Real-ESRGAN: 64.
     #[serde(default = "default_features")]
     pub features: usize,
-    /// Side in pixels of what kind `vgg` sees, 128 or 256: `data.crop_px`. Not for `unet`, which sees any size.
+    /// Side in pixels of what kind `vgg` sees, 128 or 256: `data.crop_px`. Not for the others, which see any size.
     pub input_px: Option<usize>,
     /// Discriminator file to start from; none: fresh weights.
     pub start: Option<PathBuf>,
@@ -52,4 +52,6 @@ pub enum DiscriminatorKind {
     Vgg,
     /// A U-Net with spectral normalisation and a figure for each pixel (Real-ESRGAN).
     Unet,
+    /// A small head for each layer of the perceptual loss, a figure for each pixel of its features (Projected GAN).
+    Projected,
 }

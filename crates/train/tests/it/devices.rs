@@ -1,8 +1,8 @@
 //! Steps of both stages on each device beside the processor's.
 
 use esrgan_model::{
-    Arithmetic, ComputeDevice, Discriminator, FeatureNetwork, Features, Parameters, UnetDiscriminator,
-    VggDiscriminator,
+    Arithmetic, ComputeDevice, Discriminator, FeatureNetwork, Features, Parameters, ProjectedDiscriminator,
+    UnetDiscriminator, VggDiscriminator,
 };
 use esrgan_train::{
     AdversarialLoss, Adversaries, Crops, FeatureLoss, Found, GanLosses, PerceptualLoss, PixelLoss,
@@ -135,10 +135,10 @@ fn gan(device: ComputeDevice, discriminator: Discriminator, losses: GanLosses, c
     let networks = Adversaries { generator: &generator, discriminator: &discriminator };
     let mut step = Step::new();
     let judge = (&of_discriminator, &mut running);
-    let (found, made) = networks.generator_gradient(&of_generator, judge, &losses, crops);
+    let (found, judged) = networks.generator_gradient(&of_generator, judge, &losses, crops);
     step.add("generator", &of_generator, found);
     let judge = (&of_discriminator, &mut running);
-    let found = networks.discriminator_gradient(judge, losses.adversarial.0, made, crops);
+    let found = networks.discriminator_gradient(judge, losses.adversarial.0, judged);
     step.add("discriminator", &of_discriminator, found);
     step.add_statistics(&running);
     step
@@ -150,8 +150,21 @@ fn unet(device: ComputeDevice) -> Step {
         perceptual: Some((perceptual(device), 1.0)),
         adversarial: (AdversarialLoss::Vanilla, 0.1),
         pixel: Some((PixelLoss::L1, 1.0)),
+        checkerboard: None,
     };
     gan(device, discriminator, losses, &crops(2, 8))
+}
+
+fn projected(device: ComputeDevice) -> Step {
+    let perceptual = perceptual(device);
+    let discriminator = ProjectedDiscriminator::new(8, perceptual.features.channels());
+    let losses = GanLosses {
+        perceptual: Some((perceptual, 1.0)),
+        adversarial: (AdversarialLoss::Hinge, 1.0),
+        pixel: Some((PixelLoss::L1, 1.0)),
+        checkerboard: Some(0.1),
+    };
+    gan(device, Discriminator::Projected(discriminator), losses, &crops(2, 6))
 }
 
 fn vgg(device: ComputeDevice) -> Step {
@@ -160,6 +173,7 @@ fn vgg(device: ComputeDevice) -> Step {
         perceptual: None,
         adversarial: (AdversarialLoss::Relativistic, 1.0),
         pixel: Some((PixelLoss::L1, 1e-2)),
+        checkerboard: None,
     };
     gan(device, discriminator, losses, &crops(2, 32))
 }
@@ -201,6 +215,11 @@ fn a_step_of_the_first_stage_is_the_processors() {
 #[test]
 fn a_step_against_the_unet_is_the_processors() {
     compare(unet);
+}
+
+#[test]
+fn a_step_against_heads_over_features_is_the_processors() {
+    compare(projected);
 }
 
 #[test]

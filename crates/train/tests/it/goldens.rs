@@ -160,13 +160,14 @@ fn ten_steps_of_the_second_stage_are_those_of_pytorch() {
         perceptual: Some((perceptual(), 1.0)),
         adversarial: (adversarial, 5e-3),
         pixel: Some((PixelLoss::L1, 1e-2)),
+        checkerboard: None,
     };
     let rows = &golden["gan_rows"].values;
     assert_eq!(rows.len(), 7 * STEPS);
     for (step, row) in rows.chunks_exact(7).enumerate() {
         let crops = crops(step as u64);
         let judge = (&of_discriminator.parameters, &mut running);
-        let (found, made) = networks.generator_gradient(&of_generator.parameters, judge, &losses, &crops);
+        let (found, judged) = networks.generator_gradient(&of_generator.parameters, judge, &losses, &crops);
         let norm = known(of_generator.update(found.gradient, LEARNING_RATE));
         let figures = found.figures.read();
         for (name, expected) in ["loss_pixel", "loss_perceptual", "loss_adversarial"].into_iter().zip(row) {
@@ -174,7 +175,7 @@ fn ten_steps_of_the_second_stage_are_those_of_pytorch() {
         }
         assert_relative(&format!("generator's norm of step {step}"), norm, row[5], 1e-3);
         let judge = (&of_discriminator.parameters, &mut running);
-        let found = networks.discriminator_gradient(judge, adversarial, made, &crops);
+        let found = networks.discriminator_gradient(judge, adversarial, judged);
         let norm = known(of_discriminator.update(found.gradient, LEARNING_RATE));
         let figures = found.figures.read();
         for (name, expected) in ["loss_d_real", "loss_d_fake"].into_iter().zip(&row[3..]) {

@@ -3,6 +3,7 @@
 mod bf16;
 mod devices;
 mod goldens;
+mod losses;
 mod unet;
 
 use esrgan_model::Generator;

@@ -1,0 +1,67 @@
+//! Loss terms beside their formulas.
+
+use burn::tensor::{Tensor, TensorData};
+use esrgan_model::{ComputeDevice, to_host};
+use esrgan_train::checkerboard;
+
+const SCALE: usize = 4;
+const SIDES: [usize; 2] = [12, 20];
+
+/// The loss of crops whose colours are all the same.
+fn found(crops: &[Vec<f64>]) -> f64 {
+    let [height, width] = SIDES;
+    let planes = crops.iter().flat_map(|crop| [crop; 3]).flatten().map(|value| *value as f32);
+    let data = TensorData::new(planes.collect::<Vec<_>>(), [crops.len(), 3, height, width]);
+    let tensor = Tensor::<4>::from_data(data, &ComputeDevice::Processor.tensors());
+    f64::from(to_host(checkerboard(tensor, SCALE))[0])
+}
+
+/// The formula in f64: places along one direction after the other.
+fn expected(crops: &[Vec<f64>]) -> f64 {
+    let [height, width] = SIDES;
+    let along = |step: usize, across: usize, length: usize, lines: usize| {
+        let mut averages = [[0.0_f64; 2]; SCALE * SCALE];
+        for crop in crops {
+            let mut places = [[0.0_f64; 2]; SCALE * SCALE];
+            let periods = (length - 2) / SCALE;
+            for line in 0..lines {
+                for place in 0..periods * SCALE {
+                    let at = |offset: usize| crop[line * across + (place + offset) * step];
+                    let difference = 2.0 * at(1) - at(0) - at(2);
+                    let part = &mut places[line % SCALE * SCALE + place % SCALE];
+                    part[0] += difference;
+                    part[1] += difference.abs();
+                }
+            }
+            let count = (lines / SCALE * periods) as f64;
+            let whole =
+                places.iter().map(|part| part[1] / count).sum::<f64>() / places.len() as f64 + 0.5 / 255.0;
+            for (average, part) in averages.iter_mut().zip(places) {
+                (0..2).for_each(|kind| average[kind] += part[kind] / count / whole / crops.len() as f64);
+            }
+        }
+        let mean = averages.iter().map(|average| average[1]).sum::<f64>() / averages.len() as f64;
+        let squares = averages.iter().map(|[signed, unsigned]| (unsigned - mean).powi(2) + signed.powi(2));
+        squares.sum::<f64>() / averages.len() as f64
+    };
+    along(1, width, width, height) + along(width, 1, height, width)
+}
+
+fn crop(value: impl Fn(usize, usize) -> f64) -> Vec<f64> {
+    let [height, width] = SIDES;
+    (0..height * width).map(|index| value(index / width, index % width)).collect()
+}
+
+#[test]
+fn a_checkerboard_is_found_and_a_slope_is_none() {
+    let noise =
+        |seed: usize| crop(move |y, x| ((seed * 7919 + y * 104_729 + x * 1_299_709) % 1009) as f64 / 1009.0);
+    let grid = crop(|y, x| if (y % SCALE, x % SCALE) == (1, 2) { 0.75 } else { 0.5 });
+    for crops in [vec![noise(1), noise(2)], vec![grid.clone(), noise(3)], vec![grid.clone()]] {
+        let (found, expected) = (found(&crops), expected(&crops));
+        assert!((found - expected).abs() < 1e-4 * expected.max(1.0), "{found}, expected {expected}");
+    }
+    assert!(found(&[grid]) > 4.0 * found(&[noise(1), noise(2)]));
+    assert!(found(&[crop(|_, _| 0.5)]) < 1e-9);
+    assert!(found(&[crop(|y, x| (y + x) as f64 / 32.0)]) < 1e-6);
+}
