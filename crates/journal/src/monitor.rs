@@ -5,6 +5,7 @@
 //! from made ones has a loss of ln 2 in binary cross-entropy; one that always can has a loss of 0 and teaches nothing.
 
 use std::collections::{HashMap, VecDeque};
+use std::f64::consts::LN_2;
 use std::fmt;
 
 use crate::record::Record;
@@ -12,7 +13,7 @@ use crate::record::Record;
 /// When to warn. The defaults are set by what the losses mean, not yet by runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Thresholds {
-    /// The scalar that is the discriminator's loss: binary cross-entropy, averaged over true and made pictures.
+    /// The scalar that is the discriminator's loss: by default binary cross-entropy, averaged over true and made pictures.
     pub discriminator_name: String,
     /// Over how many steps the discriminator's loss is averaged.
     pub discriminator_window_steps: u64,
@@ -41,6 +42,20 @@ impl Default for Thresholds {
             color_window_steps: 1000,
             color_drift_above: 0.008,
             calm_steps: 1000,
+        }
+    }
+}
+
+impl Thresholds {
+    /// The defaults, for a discriminator whose loss is `coin` where it cannot tell made from true pictures; it is ln 2 in the defaults.
+    #[must_use]
+    pub fn for_coin(coin: f64) -> Self {
+        let defaults = Self::default();
+        let factor = coin / LN_2;
+        Self {
+            discriminator_wins_below: factor * defaults.discriminator_wins_below,
+            discriminator_loses_above: factor * defaults.discriminator_loses_above,
+            ..defaults
         }
     }
 }

@@ -17,21 +17,19 @@ pub use vgg::VggDiscriminator;
 
 /// What a discriminator looks at.
 #[derive(Clone, Debug)]
-pub enum View {
+pub struct View {
     /// Crops, `[sample][3][row][column]`, RGB in 0..1.
-    Crops(Tensor<4>),
-    /// Their features, as a classifier's layers give them.
-    Features(Vec<Map>),
+    pub crops: Tensor<4>,
+    /// Their features, where [`Discriminator::sees_features`].
+    pub features: Vec<Map>,
 }
 
 impl View {
     /// The same values, through which no gradient flows.
     #[must_use]
     pub fn detached(self) -> Self {
-        match self {
-            Self::Crops(crops) => Self::Crops(crops.detach()),
-            Self::Features(maps) => Self::Features(maps.into_iter().map(Map::detached).collect()),
-        }
+        let features = self.features.into_iter().map(Map::detached).collect();
+        Self { crops: self.crops.detach(), features }
     }
 }
 
@@ -102,15 +100,12 @@ impl Discriminator {
     /// The logits of a batch, `[sample][logit]`, of each head.
     ///
     /// # Panics
-    /// Where crops are of a size that the network is not for, and where the view is not of the kind that
-    /// [`Discriminator::sees_features`] says.
+    /// Where crops are of a size that the network is not for, and where features are missing.
     pub fn forward(&self, leaves: &Leaves<'_>, running: &mut Parameters, view: View) -> Vec<Tensor<2>> {
-        match (self, view) {
-            (Self::Vgg(network), View::Crops(crops)) => vec![network.forward(leaves, running, crops)],
-            (Self::Unet(network), View::Crops(crops)) => vec![network.forward(leaves, running, crops)],
-            (Self::Projected(network), View::Features(maps)) => network.forward(leaves, maps),
-            (Self::Projected(_), View::Crops(_)) => panic!("this discriminator looks at features"),
-            (_, View::Features(_)) => panic!("this discriminator looks at crops"),
+        match self {
+            Self::Vgg(network) => vec![network.forward(leaves, running, view.crops)],
+            Self::Unet(network) => vec![network.forward(leaves, running, view.crops)],
+            Self::Projected(network) => network.forward(leaves, view.features),
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Wang et al., "ESRGAN", 2018, sections 3.2 and 3.3; the other adversarial losses by the papers named at each.
 
+use std::f64::consts::LN_2;
+
 use burn::tensor::{Tensor, activation};
 use esrgan_model::{Features, Map, mean, sum};
 
@@ -133,6 +135,16 @@ impl AdversarialLoss {
     /// Whether the generator's loss compares made pictures with true ones.
     pub fn is_relative(self) -> bool {
         self == Self::Relativistic
+    }
+
+    /// The discriminator's loss where it cannot tell made from true pictures.
+    pub fn of_a_coin(self) -> f64 {
+        match self {
+            Self::Relativistic => LN_2,
+            Self::Vanilla => 2.0 * LN_2,
+            Self::Lsgan => 0.5,
+            Self::Hinge => 2.0,
+        }
     }
 
     /// The generator's loss from the logits of both; those of true pictures get no gradient, and are needed only where

@@ -159,6 +159,8 @@ impl<'r> Run<'r> {
     ) -> Result<Self, TrainError> {
         let TrainOptions { folder, resume, device, isa } = options;
         let networks = Networks::of(recipe, *device, *isa)?;
+        let game = networks.gan.as_ref().map(|gan| gan.losses.adversarial.0);
+        let thresholds = game.map_or_else(Thresholds::default, |game| Thresholds::for_coin(game.of_a_coin()));
         if let Some(name) = networks.gpu() {
             heard(Event::OnGpu { name: &name });
         }
@@ -180,7 +182,7 @@ impl<'r> Run<'r> {
         let is_new = found.is_none() && *resume == Resume::Never;
         let journal = Journal::open(folder, (!is_new).then_some(step))?;
         let records = read_records(&journal.log_path())?;
-        let monitor = Monitor::resume(Thresholds::default(), &records);
+        let monitor = Monitor::resume(thresholds, &records);
         let validation = Validation::of(recipe, folder)?;
         let best = validation
             .as_ref()

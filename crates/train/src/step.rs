@@ -2,8 +2,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 use esrgan_model::{
-    ComputeDevice, Discriminator, Generator, Map, NetworkGradient, Parameters, Resident, View, mean, sum,
-    to_host,
+    ComputeDevice, Discriminator, Generator, NetworkGradient, Parameters, Resident, View, mean, sum, to_host,
 };
 
 use crate::adam::Adam;
@@ -198,18 +197,21 @@ impl Adversaries<'_> {
             let scale = crops.hr_px / crops.lr_px;
             terms.push(("loss_checkerboard", checkerboard(sr.clone(), scale).mul_scalar(weight)));
         }
-        let mut features = None;
+        let (mut fake, mut real) = (
+            View { crops: sr.clone(), features: Vec::new() },
+            View { crops: crops.hr(device), features: Vec::new() },
+        );
         if let Some((loss, weight)) = &losses.perceptual {
             let network = loss.features.leaves();
             let maps = |images: Tensor<4>| loss.features.forward(&network, images);
             let (found, target) = (maps(sr.clone()), maps(crops.target(device)));
             if self.discriminator.sees_features() {
-                let real = if crops.sharpened.is_some() { maps(crops.hr(device)) } else { target.clone() };
-                features = Some([found.clone(), real]);
+                let is_target = crops.sharpened.is_none();
+                real.features = if is_target { target.clone() } else { maps(real.crops.clone()) };
+                fake.features = found.clone();
             }
             terms.push(("loss_perceptual", loss.of(found, target).mul_scalar(*weight)));
         }
-        let [fake, real] = self.views(features, &sr, crops);
         let judged = Judged { real: real.detached(), fake: fake.clone().detached() };
         let (loss, weight) = losses.adversarial;
         let of_real =
@@ -225,14 +227,6 @@ impl Adversaries<'_> {
         let gradient = total.map(|total| leaves.gradients(&total.backward()));
         let gradient = gradient.unwrap_or(NetworkGradient::Host(Vec::new()));
         (Found { gradient, figures }, judged)
-    }
-
-    /// What the discriminator looks at: of made and of true crops.
-    fn views(&self, features: Option<[Vec<Map>; 2]>, sr: &Tensor<4>, crops: &Crops) -> [View; 2] {
-        if self.discriminator.sees_features() {
-            return features.expect("a perceptual loss").map(View::Features);
-        }
-        [View::Crops(sr.clone()), View::Crops(crops.hr(self.generator.device()))]
     }
 
     /// The gradient of the discriminator's loss for what the generator made of the batch.

@@ -18,6 +18,14 @@ fn stretches(name: &str, stretches: &[(f64, u64)]) -> Vec<Record> {
     values.enumerate().map(record).collect()
 }
 
+#[test]
+fn thresholds_go_with_the_game() {
+    let hinge = Thresholds::for_coin(2.0);
+    assert!((hinge.discriminator_loses_above - 1.99).abs() < 0.01, "{hinge:?}");
+    assert!((hinge.discriminator_wins_below - 0.144).abs() < 0.001, "{hinge:?}");
+    assert_eq!(Thresholds::for_coin(std::f64::consts::LN_2), Thresholds::default());
+}
+
 fn warnings(records: &[Record]) -> Vec<Warning> {
     let mut monitor = Monitor::new(thresholds());
     records.iter().flat_map(|record| monitor.observe(record)).collect()

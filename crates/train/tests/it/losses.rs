@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 use esrgan_model::{ComputeDevice, to_host};
-use esrgan_train::checkerboard;
+use esrgan_train::{AdversarialLoss, checkerboard};
 
 const SCALE: usize = 4;
 const SIDES: [usize; 2] = [12, 20];
@@ -64,4 +64,19 @@ fn a_checkerboard_is_found_and_a_slope_is_none() {
     assert!(found(&[grid]) > 4.0 * found(&[noise(1), noise(2)]));
     assert!(found(&[crop(|_, _| 0.5)]) < 1e-9);
     assert!(found(&[crop(|y, x| (y + x) as f64 / 32.0)]) < 1e-6);
+}
+
+#[test]
+fn a_discriminator_that_knows_nothing_has_the_loss_of_a_coin() {
+    let logits = |value: f32| Tensor::<2>::full([2, 3], value, &ComputeDevice::Processor.tensors());
+    for (game, unsure) in [
+        (AdversarialLoss::Relativistic, 0.0),
+        (AdversarialLoss::Vanilla, 0.0),
+        (AdversarialLoss::Lsgan, 0.5),
+        (AdversarialLoss::Hinge, 0.0),
+    ] {
+        let [real, fake] = game.of_discriminator(logits(unsure), logits(unsure));
+        let found = f64::from(to_host(real + fake)[0]);
+        assert!((found - game.of_a_coin()).abs() < 1e-6, "{game:?}: {found}");
+    }
 }

@@ -63,7 +63,7 @@ fn the_unet_and_its_gradients_are_those_of_pytorch() {
     let leaves = parameters.tracked(ComputeDevice::Processor);
     let input = images(&golden["images"]).require_grad();
     let mut pass = || {
-        let view = View::Crops(input.clone());
+        let view = View { crops: input.clone(), features: Vec::new() };
         network.forward(&leaves, &mut directions, view).pop().expect("a head")
     };
     let first = pass();
