@@ -249,6 +249,9 @@ impl Problems {
         }
         if let Some(checkerboard) = &recipe.losses.checkerboard {
             self.expect_weight("losses.checkerboard.weight", checkerboard.weight);
+            let (crop_px, least) = (recipe.data.crop_px, recipe.scale.saturating_add(2));
+            let expected = format_args!("at least {least} for `losses.checkerboard`");
+            self.expect(crop_px >= least, "data.crop_px", crop_px, expected);
         }
         if let Some(perceptual) = &recipe.losses.perceptual {
             self.add_perceptual(perceptual);

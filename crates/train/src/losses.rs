@@ -91,7 +91,7 @@ impl PerceptualLoss {
 /// variance of the unsigned averages and the mean square of the signed ones.
 ///
 /// # Shapes
-/// `[sample][3][row][column]`, sides multiples of the scale.
+/// `[sample][3][row][column]`, sides multiples of the scale and at least two pixels longer.
 pub fn checkerboard(sr: Tensor<4>, scale: usize) -> Tensor<1> {
     let gray = sr.mean_dim(1);
     let along_columns = checkerboard_of_rows(gray.clone().swap_dims(2, 3), scale);

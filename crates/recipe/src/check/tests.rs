@@ -114,6 +114,11 @@ fn stages_have_their_sections() {
     let found = problems("tiny-psnr-x4", &[("losses.checkerboard.weight", "1")]);
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].starts_with("`losses.checkerboard` is set: expected nothing"), "{found:?}");
+    let found = problems("realesrgan-x4", &[("losses.checkerboard.weight", "1"), ("data.crop_px", "4")]);
+    assert!(
+        found.iter().any(|problem| problem.ends_with("expected at least 6 for `losses.checkerboard`")),
+        "{found:?}"
+    );
     let found = problems("tiny-x4", &[("stage", "psnr")]);
     assert_eq!(found.len(), 3, "{found:?}");
     assert!(found.iter().all(|problem| problem.ends_with("stage `psnr` has no discriminator")), "{found:?}");
