@@ -88,7 +88,8 @@ impl PerceptualLoss {
 /// for one (see Odena et al., "Deconvolution and Checkerboard Artifacts", 2016). So for the mean of the colours, along rows and
 /// along columns, the second difference is averaged over all of a crop's pixels at each of the `scale * scale` places, once with
 /// its sign and once without; both as parts of the crop's whole average without sign, and averaged over the crops. The loss is the
-/// variance of the unsigned averages and the mean square of the signed ones.
+/// variance of the unsigned averages and the mean square of the signed ones. A texture whose energy is spread evenly over the places is none to
+/// it, be it drawn along rows and columns.
 ///
 /// # Shapes
 /// `[sample][3][row][column]`, sides multiples of the scale and at least two pixels longer.
