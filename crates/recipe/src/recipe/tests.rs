@@ -19,9 +19,10 @@ schedule.kind = "constant"
 "#;
 
 /// Overrides that set every key that `esrgan-x4` leaves out, but for those of other schedules.
-const MORE: [(&str, &str); 9] = [
+const MORE: [(&str, &str); 10] = [
     ("threads", "2"),
     ("discriminator.start", "d"),
+    ("losses.checkerboard.weight", "1"),
     ("data.lr", "lr"),
     ("data.workers", "2"),
     ("validation.lr", "lr"),
