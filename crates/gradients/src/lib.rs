@@ -34,7 +34,7 @@ pub use dense_block::{DenseBlock, DenseBlockGradients, DenseBlockPass};
 pub use map::{FeatureMap, MapMemory};
 pub use max_pool::{max_pool, max_pool_gradient};
 pub use method::{KeptFilters, Precision};
-pub use unit_vectors::{Factors, UnitVectors};
+pub use unit_vectors::{Factors, unit_vectors};
 
 pub use esrgan_kernels::Isa;
 

@@ -5,40 +5,27 @@ use rayon::prelude::*;
 
 use crate::map::FeatureMap;
 
-/// A map whose pixels have a mean square of one over their channels, and what each was multiplied by for that.
-#[derive(Clone, Debug)]
-pub struct UnitVectors {
-    /// The map.
-    pub output: FeatureMap<'static>,
-    factors: Factors,
-}
-
 /// What each pixel was multiplied by, `[sample][row][column]`.
 #[derive(Clone, Debug)]
 pub struct Factors(Vec<f32>);
 
-impl UnitVectors {
-    /// Of a map. `epsilon` is added to the mean square, so that a pixel of zeros stays one.
-    pub fn of(input: &FeatureMap<'_>, epsilon: f32) -> Self {
-        let [samples, channels, height, width] = input.shape();
-        let factors = means(input, input).into_iter().map(|mean| 1.0 / (mean + epsilon).sqrt()).collect();
-        let factors = Factors(factors);
-        let mut output = FeatureMap::to_overwrite(samples, channels, height, width);
-        let blocks = output.blocks();
-        output.par_rows_mut().enumerate().for_each(|(index, row)| {
-            let (sample, block, y) = (index / height / blocks, index / height % blocks, index % height);
-            let factors = &factors.0[(sample * height + y) * width..][..width];
-            for ((pixel, input), factor) in row.iter_mut().zip(input.pixels(sample, block, y)).zip(factors) {
-                *pixel = ChannelBlock(input.0.map(|value| factor * value));
-            }
-        });
-        Self { output, factors }
-    }
-
-    /// The map, and what its gradient needs beside it.
-    pub fn into_parts(self) -> (FeatureMap<'static>, Factors) {
-        (self.output, self.factors)
-    }
+/// A map's pixels brought to a mean square of one over their channels, and what each was multiplied by for that.
+///
+/// `epsilon` is added to the mean square, so that a pixel of zeros stays one.
+pub fn unit_vectors(input: &FeatureMap<'_>, epsilon: f32) -> (FeatureMap<'static>, Factors) {
+    let [samples, channels, height, width] = input.shape();
+    let factors: Vec<f32> =
+        means(input, input).into_iter().map(|mean| 1.0 / (mean + epsilon).sqrt()).collect();
+    let mut output = FeatureMap::to_overwrite(samples, channels, height, width);
+    let blocks = output.blocks();
+    output.par_rows_mut().enumerate().for_each(|(index, row)| {
+        let (sample, block, y) = (index / height / blocks, index / height % blocks, index % height);
+        let factors = &factors[(sample * height + y) * width..][..width];
+        for ((pixel, input), factor) in row.iter_mut().zip(input.pixels(sample, block, y)).zip(factors) {
+            *pixel = ChannelBlock(input.0.map(|value| factor * value));
+        }
+    });
+    (output, Factors(factors))
 }
 
 impl Factors {

@@ -138,7 +138,7 @@ fn real_esrgans_stage_goes_on_after_a_kill() {
     assert_eq!(ended.code, 0, "{}", ended.stderr);
 }
 
-/// Heads over the perceptual loss's layers in the discriminator's place, and no checkerboard.
+/// Heads over the perceptual loss's layers as the discriminator, and the loss of checkerboards.
 #[test]
 fn a_stage_against_heads_over_features_goes_on_after_a_kill() {
     let (Some(hr), Some(vgg)) =

@@ -6,7 +6,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 use esrgan_gradients::{
     BatchNorm, BatchStatistics, Conv3x3, Conv4x4, Cosines, DenseBlock, Factors, FeatureMap, KeptFilters,
-    UnitVectors, enlarge_bilinear, enlarge_bilinear_gradient, max_pool, max_pool_gradient,
+    enlarge_bilinear, enlarge_bilinear_gradient, max_pool, max_pool_gradient,
 };
 
 use super::{COSINE_EPSILON, EPSILON, Seen, Statistics, UNIT_EPSILON};
@@ -428,7 +428,7 @@ impl Operation<1> for Unit {
     type State = (FlexTensor, Factors);
 
     fn forward(&self, [input]: [FlexTensor; 1], _: [bool; 1]) -> (FlexTensor, Self::State) {
-        let (output, factors) = UnitVectors::of(&map(&input, self.shape), UNIT_EPSILON).into_parts();
+        let (output, factors) = esrgan_gradients::unit_vectors(&map(&input, self.shape), UNIT_EPSILON);
         let output = of_map(output);
         (output.clone(), (output, factors))
     }
