@@ -105,7 +105,7 @@ impl Discriminator {
         match self {
             Self::Vgg(network) => vec![network.forward(leaves, running, view.crops)],
             Self::Unet(network) => vec![network.forward(leaves, running, view.crops)],
-            Self::Projected(network) => network.forward(leaves, view.features),
+            Self::Projected(network) => network.forward(leaves, view),
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::error::RecipeError;
 use crate::recipe::{Recipe, Stage};
 use crate::schedule::Schedule;
 use crate::sections::data::METRICS;
-use crate::sections::losses::Perceptual;
+use crate::sections::losses::{Losses, Pattern, Perceptual};
 use crate::sections::networks::{Discriminator, DiscriminatorKind};
 use crate::sections::optimization::Optimizer;
 use crate::suggest::nearest;
@@ -24,6 +24,10 @@ const MOST_SAMPLES: u128 = 1 << 30;
 const LARGEST_SEED: u64 = i64::MAX as u64;
 /// What the stages of a U-Net halve a crop by.
 const UNET_MULTIPLE: usize = 8;
+/// Sides of crops that a head over them sees.
+const PATCH_MULTIPLE: usize = 4;
+/// The longest shift of a crop against itself is 12 pixels, of what a Laplacian leaves of it.
+const LEAST_AUTOCORRELATION_PX: usize = 15;
 /// The crops that the discriminator of kind `vgg` has been built for.
 const VGG_INPUTS_PX: [usize; 2] = [128, 256];
 
@@ -42,6 +46,11 @@ impl Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "`{}` is {}: expected {}", self.key, self.found, self.expected)
     }
+}
+
+/// The losses of patterns, by their sections' names.
+fn patterns(losses: &Losses) -> [(&'static str, Option<Pattern>); 2] {
+    [("checkerboard", losses.checkerboard), ("autocorrelation", losses.autocorrelation)]
 }
 
 const NOT_SET: &str = "not set";
@@ -148,9 +157,10 @@ impl Problems {
                 for (key, is_set) in adversary {
                     self.expect(!is_set, key, SET, "nothing, as stage `psnr` has no discriminator");
                 }
-                let is_set = recipe.losses.checkerboard.is_some();
-                let expected = "nothing, as stage `psnr` has no losses but that of pixels";
-                self.expect(!is_set, "losses.checkerboard", SET, expected);
+                for (name, pattern) in patterns(&recipe.losses) {
+                    let expected = "nothing, as stage `psnr` has no losses but that of pixels";
+                    self.expect(pattern.is_none(), &format!("losses.{name}"), SET, expected);
+                }
                 let weight = recipe.losses.pixel.weight;
                 let is_anything = weight != 0.0 || recipe.losses.perceptual.is_some();
                 self.expect(
@@ -171,7 +181,19 @@ impl Problems {
         if let Some(discriminator) = &recipe.discriminator {
             self.expect_count("discriminator.features", discriminator.features, MOST_FEATURES);
             self.add_discriminator_input(discriminator, recipe.data.crop_px);
+            self.add_patches(discriminator, recipe.data.crop_px);
         }
+    }
+
+    fn add_patches(&mut self, discriminator: &Discriminator, crop_px: usize) {
+        let Some(features) = discriminator.patch_features else { return };
+        let key = "discriminator.patch_features";
+        self.expect_count(key, features, MOST_FEATURES);
+        let is_projected = discriminator.kind == DiscriminatorKind::Projected;
+        self.expect(is_projected, key, features, "nothing but for kind `projected`");
+        let is_multiple = crop_px.is_multiple_of(PATCH_MULTIPLE);
+        let expected = format_args!("a multiple of {PATCH_MULTIPLE} for `{key}`");
+        self.expect(is_multiple, "data.crop_px", crop_px, expected);
     }
 
     fn add_discriminator_input(&mut self, discriminator: &Discriminator, crop_px: usize) {
@@ -247,10 +269,12 @@ impl Problems {
         if let Some(adversarial) = &recipe.losses.adversarial {
             self.expect_weight("losses.adversarial.weight", adversarial.weight);
         }
-        if let Some(checkerboard) = &recipe.losses.checkerboard {
-            self.expect_weight("losses.checkerboard.weight", checkerboard.weight);
-            let (crop_px, least) = (recipe.data.crop_px, recipe.scale.saturating_add(2));
-            let expected = format_args!("at least {least} for `losses.checkerboard`");
+        let least_px = [recipe.scale.saturating_add(2), LEAST_AUTOCORRELATION_PX];
+        for ((name, pattern), least) in patterns(&recipe.losses).into_iter().zip(least_px) {
+            let Some(pattern) = pattern else { continue };
+            self.expect_weight(&format!("losses.{name}.weight"), pattern.weight);
+            let crop_px = recipe.data.crop_px;
+            let expected = format_args!("at least {least} for `losses.{name}`");
             self.expect(crop_px >= least, "data.crop_px", crop_px, expected);
         }
         if let Some(perceptual) = &recipe.losses.perceptual {

@@ -96,6 +96,7 @@ fn main() {
         adversarial: (adversarial, 5e-3),
         pixel: Some((PixelLoss::L1, 1e-2)),
         checkerboard: None,
+        autocorrelation: None,
     };
     let networks = Adversaries { generator: &generator, discriminator: &discriminator };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a pool");

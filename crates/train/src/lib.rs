@@ -23,7 +23,7 @@ pub use check::{CheckEvent, Checked, Trial, check};
 pub use device::InsteadOfBf16;
 pub use error::TrainError;
 pub use figures::{Figure, Figures, Unread};
-pub use losses::{AdversarialLoss, FeatureLoss, PerceptualLoss, PixelLoss, checkerboard};
+pub use losses::{AdversarialLoss, FeatureLoss, PerceptualLoss, PixelLoss, autocorrelation, checkerboard};
 pub use run::{Ended, Event, Resume, TrainOptions, train};
 pub use step::{Adversaries, Crops, Found, GanLosses, Judged, Trained, pixel_gradient};
 

@@ -60,6 +60,7 @@ impl Networks {
                         adversarial: (adversarial_loss(adversarial.kind), adversarial.weight as f32),
                         pixel: Some(pixel),
                         checkerboard: recipe.losses.checkerboard.map(|loss| loss.weight as f32),
+                        autocorrelation: recipe.losses.autocorrelation.map(|loss| loss.weight as f32),
                     },
                 })
             }
@@ -216,7 +217,11 @@ fn discriminator(
         DiscriminatorKind::Vgg => Discriminator::Vgg(VggDiscriminator::new(settings.features, crop_px)?),
         DiscriminatorKind::Unet => Discriminator::Unet(UnetDiscriminator::new(settings.features, crop_px)?),
         DiscriminatorKind::Projected => {
-            Discriminator::Projected(ProjectedDiscriminator::new(settings.features, seen))
+            let heads = ProjectedDiscriminator::new(settings.features, seen);
+            Discriminator::Projected(match settings.patch_features {
+                Some(features) => heads.with_patches(features),
+                None => heads,
+            })
         }
     })
 }

@@ -7,7 +7,7 @@ use esrgan_model::{
 
 use crate::adam::Adam;
 use crate::figures::{Figure, Unread};
-use crate::losses::{AdversarialLoss, PerceptualLoss, PixelLoss, checkerboard};
+use crate::losses::{AdversarialLoss, PerceptualLoss, PixelLoss, autocorrelation, checkerboard};
 
 /// A batch: low- and high-resolution crops, `[sample][channel][row][column]`, RGB in 0..1.
 #[derive(Clone, Debug)]
@@ -109,6 +109,8 @@ pub struct GanLosses {
     pub pixel: Option<(PixelLoss, f32)>,
     /// The weight of [`checkerboard`].
     pub checkerboard: Option<f32>,
+    /// The weight of [`autocorrelation`].
+    pub autocorrelation: Option<f32>,
 }
 
 /// A gradient with the figures on the way to it.
@@ -196,6 +198,10 @@ impl Adversaries<'_> {
         if let Some(weight) = losses.checkerboard {
             let scale = crops.hr_px / crops.lr_px;
             terms.push(("loss_checkerboard", checkerboard(sr.clone(), scale).mul_scalar(weight)));
+        }
+        if let Some(weight) = losses.autocorrelation {
+            let beyond = autocorrelation(sr.clone(), crops.hr(device));
+            terms.push(("loss_autocorrelation", beyond.mul_scalar(weight)));
         }
         let (mut fake, mut real) = (
             View { crops: sr.clone(), features: Vec::new() },

@@ -138,7 +138,7 @@ fn real_esrgans_stage_goes_on_after_a_kill() {
     assert_eq!(ended.code, 0, "{}", ended.stderr);
 }
 
-/// Heads over the perceptual loss's layers as the discriminator, and the loss of checkerboards.
+/// Heads over the perceptual loss's layers and over the crops as the discriminator, and the losses of patterns.
 #[test]
 fn a_stage_against_heads_over_features_goes_on_after_a_kill() {
     let (Some(hr), Some(vgg)) =
@@ -149,14 +149,16 @@ fn a_stage_against_heads_over_features_goes_on_after_a_kill() {
     let folder = Folder::new();
     let recipe = folder.join("recipe.toml");
     let text_of = gan_recipe(&hr, 4, &vgg)
-        .replace("kind = \"vgg\"", "kind = \"projected\"")
+        .replace("kind = \"vgg\"", "kind = \"projected\"\npatch_features = 4")
         .replace("input_px = 128\n", "")
         .replace("crop_px = 128", "crop_px = 48")
-        + "\n[losses.checkerboard]\nweight = 0.2\n";
+        + "\n[losses.checkerboard]\nweight = 0.2\n\n[losses.autocorrelation]\nweight = 1\n";
     std::fs::write(&recipe, text_of).unwrap();
     let expected = assert_kills_change_nothing(&folder, &recipe, [1, 3]);
     let log = String::from_utf8(expected["log.jsonl"].clone()).unwrap();
-    assert!(log.contains("\"loss_checkerboard\":") && log.contains("\"logit_fake\":"), "{log}");
+    for figure in ["loss_checkerboard", "loss_autocorrelation", "logit_fake"] {
+        assert!(log.contains(&format!("\"{figure}\":")), "{log}");
+    }
 
     // Its discriminator is one to start from, for the same layers alone.
     let start = folder.join("undisturbed/checkpoints/step-0000000004/discriminator.safetensors");

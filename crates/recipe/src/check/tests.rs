@@ -91,6 +91,11 @@ fn metrics_and_layers_are_known() {
                 "`losses.perceptual.layers` is `conv5_4`: expected one of",
             ),
             ("losses.checkerboard.weight", "-1", "`losses.checkerboard.weight` is -1: expected 0 or more"),
+            (
+                "losses.autocorrelation.weight",
+                "-1",
+                "`losses.autocorrelation.weight` is -1: expected 0 or more",
+            ),
             ("losses.perceptual.layers", "{}", "`losses.perceptual.layers` is empty"),
             ("losses.perceptual.layers.conv5_3", "-1", "`losses.perceptual.layers.conv5_3` is -1"),
             ("losses.perceptual.weights_file", "''", "`losses.perceptual.weights_file` is empty"),
@@ -111,14 +116,15 @@ fn stages_have_their_sections() {
     for (problem, key) in found.iter().zip(keys) {
         assert!(problem.starts_with(&format!("`{key}` is not set: expected a section")), "{problem}");
     }
-    let found = problems("tiny-psnr-x4", &[("losses.checkerboard.weight", "1")]);
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].starts_with("`losses.checkerboard` is set: expected nothing"), "{found:?}");
-    let found = problems("realesrgan-x4", &[("losses.checkerboard.weight", "1"), ("data.crop_px", "4")]);
-    assert!(
-        found.iter().any(|problem| problem.ends_with("expected at least 6 for `losses.checkerboard`")),
-        "{found:?}"
-    );
+    for (loss, least) in [("losses.checkerboard", 6), ("losses.autocorrelation", 15)] {
+        let weight = (&*format!("{loss}.weight"), "1");
+        let found = problems("tiny-psnr-x4", &[weight]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with(&format!("`{loss}` is set: expected nothing")), "{found:?}");
+        let found = problems("realesrgan-x4", &[weight, ("data.crop_px", "4")]);
+        let expected = format!("expected at least {least} for `{loss}`");
+        assert!(found.iter().any(|problem| problem.ends_with(&expected)), "{found:?}");
+    }
     let found = problems("tiny-x4", &[("stage", "psnr")]);
     assert_eq!(found.len(), 3, "{found:?}");
     assert!(found.iter().all(|problem| problem.ends_with("stage `psnr` has no discriminator")), "{found:?}");
@@ -148,6 +154,15 @@ fn discriminators_see_the_crop() {
             ),
         ],
     );
+    let head = ("discriminator.patch_features", "8");
+    let found = problems("realesrgan-x4", &[head]);
+    assert_eq!(found, ["`discriminator.patch_features` is 8: expected nothing but for kind `projected`"]);
+    let projected = [head, ("discriminator.kind", "projected")];
+    assert_eq!(problems("realesrgan-x4", &projected), Vec::<String>::new());
+    let odd = [&projected[..], &[("scale", "2"), ("data.crop_px", "70")]].concat();
+    let found = problems("realesrgan-x4", &odd);
+    let expected = "`data.crop_px` is 70: expected a multiple of 4 for `discriminator.patch_features`";
+    assert!(found.iter().any(|problem| problem == expected), "{found:?}");
     let found = problems("tiny-x4", &[("data.crop_px", "64"), ("discriminator.input_px", "64")]);
     assert_eq!(found, ["`discriminator.input_px` is 64: expected 128 or 256 for kind `vgg`"]);
     assert_problems(

@@ -19,10 +19,12 @@ schedule.kind = "constant"
 "#;
 
 /// Overrides that set every key that `esrgan-x4` leaves out, but for those of other schedules.
-const MORE: [(&str, &str); 10] = [
+const MORE: [(&str, &str); 12] = [
     ("threads", "2"),
     ("discriminator.start", "d"),
+    ("discriminator.patch_features", "8"),
     ("losses.checkerboard.weight", "1"),
+    ("losses.autocorrelation.weight", "1"),
     ("data.lr", "lr"),
     ("data.workers", "2"),
     ("validation.lr", "lr"),

@@ -16,7 +16,9 @@ pub struct Losses {
     /// What the discriminator says; for stage `gan` alone.
     pub adversarial: Option<Adversarial>,
     /// A pattern of as many pixels as the scale, which is no texture; for stage `gan` alone.
-    pub checkerboard: Option<Checkerboard>,
+    pub checkerboard: Option<Pattern>,
+    /// A pattern that comes again after some pixels, more than the truth's do; for stage `gan` alone.
+    pub autocorrelation: Option<Pattern>,
 }
 
 /// Distance of samples, the mean over all of them.
@@ -119,10 +121,10 @@ pub struct Adversarial {
     pub weight: f64,
 }
 
-/// How unlike each other the pixels are that come of one pixel of the small picture.
+/// A loss of patterns that no picture has.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Checkerboard {
+pub struct Pattern {
     /// Its factor in the sum.
     pub weight: f64,
 }

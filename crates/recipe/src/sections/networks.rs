@@ -34,6 +34,9 @@ pub struct Discriminator {
     /// Channels of its first convolution, or of each head's. ESRGAN and Real-ESRGAN: 64.
     #[serde(default = "default_features")]
     pub features: usize,
+    /// Channels of the first convolution of one more head of kind `projected`, which sees the crop itself (PatchGAN); none: no such
+    /// head. Not for the others.
+    pub patch_features: Option<usize>,
     /// Side in pixels of what kind `vgg` sees, 128 or 256: `data.crop_px`. Not for the others, which see any size.
     pub input_px: Option<usize>,
     /// Discriminator file to start from; none: fresh weights.

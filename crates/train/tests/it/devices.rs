@@ -151,18 +151,20 @@ fn unet(device: ComputeDevice) -> Step {
         adversarial: (AdversarialLoss::Vanilla, 0.1),
         pixel: Some((PixelLoss::L1, 1.0)),
         checkerboard: None,
+        autocorrelation: None,
     };
     gan(device, discriminator, losses, &crops(2, 8))
 }
 
 fn projected(device: ComputeDevice) -> Step {
     let perceptual = perceptual(device);
-    let discriminator = ProjectedDiscriminator::new(8, perceptual.features.channels());
+    let discriminator = ProjectedDiscriminator::new(8, perceptual.features.channels()).with_patches(4);
     let losses = GanLosses {
         perceptual: Some((perceptual, 1.0)),
         adversarial: (AdversarialLoss::Hinge, 1.0),
         pixel: Some((PixelLoss::L1, 1.0)),
         checkerboard: Some(0.1),
+        autocorrelation: Some(0.1),
     };
     gan(device, Discriminator::Projected(discriminator), losses, &crops(2, 6))
 }
@@ -174,6 +176,7 @@ fn vgg(device: ComputeDevice) -> Step {
         adversarial: (AdversarialLoss::Relativistic, 1.0),
         pixel: Some((PixelLoss::L1, 1e-2)),
         checkerboard: None,
+        autocorrelation: None,
     };
     gan(device, discriminator, losses, &crops(2, 32))
 }

@@ -161,6 +161,7 @@ fn ten_steps_of_the_second_stage_are_those_of_pytorch() {
         adversarial: (adversarial, 5e-3),
         pixel: Some((PixelLoss::L1, 1e-2)),
         checkerboard: None,
+        autocorrelation: None,
     };
     let rows = &golden["gan_rows"].values;
     assert_eq!(rows.len(), 7 * STEPS);

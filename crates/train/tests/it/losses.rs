@@ -1,19 +1,24 @@
 //! Loss terms beside their formulas.
 
+use std::slice;
+
 use burn::tensor::{Tensor, TensorData};
 use esrgan_model::{ComputeDevice, to_host};
-use esrgan_train::{AdversarialLoss, checkerboard};
+use esrgan_train::{AdversarialLoss, autocorrelation, checkerboard};
 
 const SCALE: usize = 4;
-const SIDES: [usize; 2] = [12, 20];
+const SIDES: [usize; 2] = [16, 20];
 
-/// The loss of crops whose colours are all the same.
-fn found(crops: &[Vec<f64>]) -> f64 {
+/// Crops whose colours are all the same.
+fn tensor(crops: &[Vec<f64>]) -> Tensor<4> {
     let [height, width] = SIDES;
     let planes = crops.iter().flat_map(|crop| [crop; 3]).flatten().map(|value| *value as f32);
     let data = TensorData::new(planes.collect::<Vec<_>>(), [crops.len(), 3, height, width]);
-    let tensor = Tensor::<4>::from_data(data, &ComputeDevice::Processor.tensors());
-    f64::from(to_host(checkerboard(tensor, SCALE))[0])
+    Tensor::from_data(data, &ComputeDevice::Processor.tensors())
+}
+
+fn found(crops: &[Vec<f64>]) -> f64 {
+    f64::from(to_host(checkerboard(tensor(crops), SCALE))[0])
 }
 
 /// The formula in f64: places along one direction after the other.
@@ -52,10 +57,18 @@ fn crop(value: impl Fn(usize, usize) -> f64) -> Vec<f64> {
     (0..height * width).map(|index| value(index / width, index % width)).collect()
 }
 
+/// Values without a pattern: SplitMix64 of the place (Steele et al., 2014).
+fn noise(seed: u64) -> Vec<f64> {
+    crop(move |y, x| {
+        let mut bits = (seed << 32 | (y as u64) << 16 | x as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        bits = (bits ^ bits >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        bits = (bits ^ bits >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((bits ^ bits >> 31) >> 40) as f64 / (1_u64 << 24) as f64
+    })
+}
+
 #[test]
 fn a_checkerboard_is_found_and_a_slope_is_none() {
-    let noise =
-        |seed: usize| crop(move |y, x| ((seed * 7919 + y * 104_729 + x * 1_299_709) % 1009) as f64 / 1009.0);
     let grid = crop(|y, x| if (y % SCALE, x % SCALE) == (1, 2) { 0.75 } else { 0.5 });
     for crops in [vec![noise(1), noise(2)], vec![grid.clone(), noise(3)], vec![grid.clone()]] {
         let (found, expected) = (found(&crops), expected(&crops));
@@ -79,4 +92,59 @@ fn a_discriminator_that_knows_nothing_has_the_loss_of_a_coin() {
         let found = f64::from(to_host(real + fake)[0]);
         assert!((found - game.of_a_coin()).abs() < 1e-6, "{game:?}: {found}");
     }
+}
+
+/// The formula in f64: a crop's Laplacian times itself, shifted, for each direction and shift.
+fn autocorrelations(crop: &[f64]) -> Vec<f64> {
+    let [height, width] = SIDES;
+    let (rows, columns) = (height - 2, width - 2);
+    let detail = |row: usize, column: usize| {
+        let at = |row: usize, column: usize| crop[row * width + column];
+        let around =
+            at(row, column + 1) + at(row + 2, column + 1) + at(row + 1, column) + at(row + 1, column + 2);
+        4.0 * at(row + 1, column + 1) - around
+    };
+    let places = || (0..rows).flat_map(move |row| (0..columns).map(move |column| (row, column)));
+    let squares = places().map(|(row, column)| detail(row, column).powi(2)).sum::<f64>();
+    let power = squares / (rows * columns) as f64 + (2.0_f64 / 255.0).powi(2);
+    let directions =
+        |shift: usize| [(0, shift as isize), (shift, 0), (shift, shift as isize), (shift, -(shift as isize))];
+    (2..=12)
+        .flat_map(directions)
+        .map(|(down, right)| {
+            let shifted = |column: usize| column.checked_add_signed(right).filter(|column| *column < columns);
+            let pairs = places().filter(|(row, _)| row + down < rows);
+            let products = pairs
+                .filter_map(|(row, column)| Some(detail(row, column) * detail(row + down, shifted(column)?)));
+            let (sum, count) = products.fold((0.0, 0), |(sum, count), product| (sum + product, count + 1));
+            sum / f64::from(count) / power
+        })
+        .collect()
+}
+
+#[test]
+fn a_weave_is_found_and_what_the_truth_has_is_none() {
+    let found =
+        |sr: &[Vec<f64>], hr: &[Vec<f64>]| f64::from(to_host(autocorrelation(tensor(sr), tensor(hr)))[0]);
+    let expected = |sr: &[Vec<f64>], hr: &[Vec<f64>]| {
+        let beyond = |(sr, hr): (&Vec<f64>, &Vec<f64>)| {
+            let pairs = autocorrelations(sr).into_iter().zip(autocorrelations(hr));
+            pairs.map(|(sr, hr)| (sr - hr).max(0.0).powi(2)).collect::<Vec<_>>()
+        };
+        let all: Vec<f64> = sr.iter().zip(hr).flat_map(beyond).collect();
+        all.iter().sum::<f64>() / all.len() as f64
+    };
+    let weave = crop(|y, x| if (y + x) % 3 == 0 { 0.8 } else { 0.4 } + if y % 6 == 1 { 0.1 } else { 0.0 });
+    let pairs = [
+        (vec![noise(1), noise(2)], vec![noise(3), weave.clone()]),
+        (vec![weave.clone(), noise(4)], vec![noise(5), noise(6)]),
+    ];
+    for (sr, hr) in &pairs {
+        let (found, expected) = (found(sr, hr), expected(sr, hr));
+        assert!((found - expected).abs() < 1e-4 * expected.max(1e-2), "{found}, expected {expected}");
+    }
+    let (woven, plain) = (found(slice::from_ref(&weave), &[noise(1)]), found(&[noise(2)], &[noise(1)]));
+    assert!(woven > 4.0 * plain, "{woven}, {plain}");
+    assert_eq!(found(slice::from_ref(&weave), slice::from_ref(&weave)), 0.0);
+    assert!(found(&[crop(|_, _| 0.5)], &[crop(|y, x| (y + x) as f64 / 40.0)]) < 1e-6);
 }
