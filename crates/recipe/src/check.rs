@@ -6,7 +6,7 @@ use crate::error::RecipeError;
 use crate::recipe::{Recipe, Stage};
 use crate::schedule::Schedule;
 use crate::sections::data::METRICS;
-use crate::sections::losses::{Losses, Pattern, Perceptual};
+use crate::sections::losses::{Pattern, Perceptual};
 use crate::sections::networks::{Discriminator, DiscriminatorKind};
 use crate::sections::optimization::Optimizer;
 use crate::suggest::nearest;
@@ -48,13 +48,17 @@ impl Display for Problem {
     }
 }
 
-/// The losses of patterns, by their sections' names.
-fn patterns(losses: &Losses) -> [(&'static str, Option<Pattern>); 2] {
-    [("checkerboard", losses.checkerboard), ("autocorrelation", losses.autocorrelation)]
-}
-
 const NOT_SET: &str = "not set";
 const SET: &str = "set";
+
+/// The losses of patterns: their sections' names, and the least side of a crop.
+fn patterns(recipe: &Recipe) -> [(&'static str, Option<Pattern>, usize); 2] {
+    let losses = &recipe.losses;
+    [
+        ("checkerboard", losses.checkerboard, recipe.scale.saturating_add(2)),
+        ("autocorrelation", losses.autocorrelation, LEAST_AUTOCORRELATION_PX),
+    ]
+}
 
 impl Recipe {
     /// Everything that is wrong with the values, as far as it can be known without opening a file.
@@ -157,7 +161,7 @@ impl Problems {
                 for (key, is_set) in adversary {
                     self.expect(!is_set, key, SET, "nothing, as stage `psnr` has no discriminator");
                 }
-                for (name, pattern) in patterns(&recipe.losses) {
+                for (name, pattern, _) in patterns(recipe) {
                     let expected = "nothing, as stage `psnr` has no losses but that of pixels";
                     self.expect(pattern.is_none(), &format!("losses.{name}"), SET, expected);
                 }
@@ -269,8 +273,7 @@ impl Problems {
         if let Some(adversarial) = &recipe.losses.adversarial {
             self.expect_weight("losses.adversarial.weight", adversarial.weight);
         }
-        let least_px = [recipe.scale.saturating_add(2), LEAST_AUTOCORRELATION_PX];
-        for ((name, pattern), least) in patterns(&recipe.losses).into_iter().zip(least_px) {
+        for (name, pattern, least) in patterns(recipe) {
             let Some(pattern) = pattern else { continue };
             self.expect_weight(&format!("losses.{name}.weight"), pattern.weight);
             let crop_px = recipe.data.crop_px;

@@ -150,18 +150,17 @@ fn autocorrelations(images: Tensor<4>) -> Tensor<2> {
     let detail = part(1, 1).mul_scalar(4.0) - around;
     let of_samples = |products: Tensor<4>| products.mean_dim(2).mean_dim(3).reshape([samples, 1]);
     let power = of_samples(detail.clone().powi_scalar(2)) + DETAIL_FLOOR.powi(2);
-    let shifted = |(rows, columns): (usize, usize), [row, column]: [usize; 2]| {
-        detail.clone().narrow(2, row, height - rows).narrow(3, column, width - columns)
+    let alike = |[top, left]: [usize; 2], [bottom, right]: [usize; 2]| {
+        let (rows, columns) = (height - top.max(bottom), width - left.max(right));
+        let at = |row: usize, column: usize| detail.clone().narrow(2, row, rows).narrow(3, column, columns);
+        of_samples(at(top, left) * at(bottom, right))
     };
     let of_shift = |shift: usize| {
-        let along = |(rows, columns): (usize, usize), from: [usize; 2], to: [usize; 2]| {
-            of_samples(shifted((rows, columns), from) * shifted((rows, columns), to))
-        };
         [
-            along((0, shift), [0, 0], [0, shift]),
-            along((shift, 0), [0, 0], [shift, 0]),
-            along((shift, shift), [0, 0], [shift, shift]),
-            along((shift, shift), [0, shift], [shift, 0]),
+            alike([0, 0], [0, shift]),
+            alike([0, 0], [shift, 0]),
+            alike([0, 0], [shift, shift]),
+            alike([0, shift], [shift, 0]),
         ]
     };
     Tensor::cat(SHIFTS.flat_map(of_shift).collect(), 1) / power

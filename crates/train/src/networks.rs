@@ -218,10 +218,7 @@ fn discriminator(
         DiscriminatorKind::Unet => Discriminator::Unet(UnetDiscriminator::new(settings.features, crop_px)?),
         DiscriminatorKind::Projected => {
             let heads = ProjectedDiscriminator::new(settings.features, seen);
-            Discriminator::Projected(match settings.patch_features {
-                Some(features) => heads.with_patches(features),
-                None => heads,
-            })
+            Discriminator::Projected(heads.with_patches(settings.patch_features))
         }
     })
 }

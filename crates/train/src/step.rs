@@ -199,14 +199,14 @@ impl Adversaries<'_> {
             let scale = crops.hr_px / crops.lr_px;
             terms.push(("loss_checkerboard", checkerboard(sr.clone(), scale).mul_scalar(weight)));
         }
-        if let Some(weight) = losses.autocorrelation {
-            let beyond = autocorrelation(sr.clone(), crops.hr(device));
-            terms.push(("loss_autocorrelation", beyond.mul_scalar(weight)));
-        }
         let (mut fake, mut real) = (
             View { crops: sr.clone(), features: Vec::new() },
             View { crops: crops.hr(device), features: Vec::new() },
         );
+        if let Some(weight) = losses.autocorrelation {
+            let beyond = autocorrelation(sr.clone(), real.crops.clone());
+            terms.push(("loss_autocorrelation", beyond.mul_scalar(weight)));
+        }
         if let Some((loss, weight)) = &losses.perceptual {
             let network = loss.features.leaves();
             let maps = |images: Tensor<4>| loss.features.forward(&network, images);

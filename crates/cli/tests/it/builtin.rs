@@ -1,6 +1,6 @@
 //! The models that the program brings along.
 
-use esrgan_testkit::shared_data;
+use esrgan_testkit::{autocorrelations, shared_data};
 use serde_json::Value;
 
 use crate::run::{Folder, esrgan, text};
@@ -151,33 +151,14 @@ fn grid((width, height, samples): &(usize, usize, Vec<i32>)) -> f64 {
     f64::midpoint(columns, rows)
 }
 
-/// How much alike a picture's details are to themselves, shifted by 3 to 12 pixels along rows, columns and diagonals.
-fn autocorrelations((width, height, samples): &(usize, usize, Vec<i32>)) -> Vec<f64> {
-    let at = |x: usize, y: usize| f64::from(samples[y * width + x]);
-    let (columns, rows) = (width - 2, height - 2);
-    let around = |x: usize, y: usize| at(x + 1, y) + at(x + 1, y + 2) + at(x, y + 1) + at(x + 2, y + 1);
-    let places = (0..rows).flat_map(|y| (0..columns).map(move |x| (x, y)));
-    let details: Vec<f64> = places.map(|(x, y)| 4.0 * at(x + 1, y + 1) - around(x, y)).collect();
-    let power = details.iter().map(|detail| detail * detail).sum::<f64>() / details.len() as f64;
-    let alike = |right: isize, down: usize| {
-        let from = usize::try_from(-right).unwrap_or(0);
-        let to = columns - usize::try_from(right).unwrap_or(0);
-        let products = (0..rows - down).flat_map(|y| (from..to).map(move |x| (x, y))).map(|(x, y)| {
-            details[y * columns + x] * details[(y + down) * columns + x.strict_add_signed(right)]
-        });
-        products.sum::<f64>() / ((rows - down) * (to - from)) as f64 / power
-    };
-    let directions = |shift: usize| {
-        let sideways = isize::try_from(shift).expect("a shift is short");
-        [(sideways, 0), (0, shift), (sideways, shift), (-sideways, shift)]
-    };
-    (3..=12).flat_map(directions).map(|(right, down)| alike(right, down)).collect()
-}
-
 /// How much more alike a picture's details are to themselves, shifted, than the truth's, in the direction and at the shift where
 /// that is most: what is seen as a weave. It is 0.06 for the faithful model, and 0.1 where an eye begins to see one.
 fn weave(picture: &(usize, usize, Vec<i32>), truth: &(usize, usize, Vec<i32>)) -> f64 {
-    let pairs = autocorrelations(picture).into_iter().zip(autocorrelations(truth));
+    let alike = |(width, height, samples): &(usize, usize, Vec<i32>)| {
+        let values: Vec<f64> = samples.iter().copied().map(f64::from).collect();
+        autocorrelations(&values, [*height, *width], 3..=12, 0.0)
+    };
+    let pairs = alike(picture).into_iter().zip(alike(truth));
     pairs.map(|(found, true_one)| found - true_one).fold(f64::NEG_INFINITY, f64::max)
 }
 

@@ -18,33 +18,17 @@ use super::View;
 const SLOPE: f32 = 0.2;
 /// The head over crops halves them twice.
 const PATCH_MULTIPLE: usize = 4;
-/// Inputs and outputs of the head over crops, in units of its first convolution's outputs, and the side of each filter; those of
-/// 4x4 halve the map and have no biases.
-const PATCH_LAYERS: [(Width, Width, usize); 6] = [
-    (Width::Fixed(3), Width::Times(1), 3),
-    (Width::Times(1), Width::Times(2), 4),
-    (Width::Times(2), Width::Times(2), 3),
-    (Width::Times(2), Width::Times(4), 4),
-    (Width::Times(4), Width::Times(4), 3),
-    (Width::Times(4), Width::Fixed(1), 3),
-];
-
-/// Channels of a map of the head over crops.
-#[derive(Clone, Copy, Debug)]
-enum Width {
-    /// So many.
-    Fixed(usize),
-    /// So many times the outputs of its first convolution.
-    Times(usize),
-}
-
-impl Width {
-    fn of(self, features: usize) -> usize {
-        match self {
-            Self::Fixed(count) => count,
-            Self::Times(factor) => factor * features,
-        }
-    }
+/// Inputs, outputs and filters' side of each convolution of the head over crops; those of 4x4 halve the map and have no biases.
+fn patch_layers(features: usize) -> [(usize, usize, usize); 6] {
+    let (twice, four_times) = (2 * features, 4 * features);
+    [
+        (3, features, 3),
+        (features, twice, 4),
+        (twice, twice, 3),
+        (twice, four_times, 4),
+        (four_times, four_times, 3),
+        (four_times, 1, 3),
+    ]
 }
 
 /// Heads over a classifier's layers.
@@ -64,11 +48,11 @@ impl ProjectedDiscriminator {
         Self { features, layers, patch_features: None, arithmetic: Arithmetic::default() }
     }
 
-    /// The same discriminator with a head over the crops, `features` channels in its first convolution, whose maps a logit for each
-    /// 4x4 pixels comes of.
+    /// The same discriminator with a head over the crops, a logit for each 4x4 pixels, of so many channels in its first convolution;
+    /// without one where there are none.
     #[must_use]
-    pub fn with_patches(self, features: usize) -> Self {
-        Self { patch_features: Some(features), ..self }
+    pub fn with_patches(self, patch_features: Option<usize>) -> Self {
+        Self { patch_features, ..self }
     }
 
     /// The same discriminator, computed in another way; see [`super::Discriminator::computed_with`].
@@ -94,16 +78,16 @@ impl ProjectedDiscriminator {
             };
             [convolution(0, self.features, *channels), convolution(1, 1, self.features)].concat()
         };
-        let of_patches = |features: usize| {
-            PATCH_LAYERS.into_iter().enumerate().flat_map(move |(number, (inputs, outputs, side))| {
-                let (inputs, outputs) = (inputs.of(features), outputs.of(features));
-                let weights = (format!("patch.conv{number}.weight"), vec![outputs, inputs, side, side]);
-                let biases = (side == 3).then(|| (format!("patch.conv{number}.bias"), vec![outputs]));
-                [weights].into_iter().chain(biases)
-            })
+        let of_patches = |(number, (inputs, outputs, side)): (usize, (usize, usize, usize))| {
+            let weights = (format!("patch.conv{number}.weight"), vec![outputs, inputs, side, side]);
+            let biases = (side == 3).then(|| (format!("patch.conv{number}.bias"), vec![outputs]));
+            [weights].into_iter().chain(biases)
         };
-        let of_layers = self.layers.iter().flat_map(of_layer);
-        of_layers.chain(self.patch_features.into_iter().flat_map(of_patches)).collect()
+        let patches = self
+            .patch_features
+            .into_iter()
+            .flat_map(|features| patch_layers(features).into_iter().enumerate());
+        self.layers.iter().flat_map(of_layer).chain(patches.flat_map(of_patches)).collect()
     }
 
     /// Parameters before training: PyTorch's.
@@ -140,13 +124,14 @@ impl ProjectedDiscriminator {
             "crops with sides of multiples of {PATCH_MULTIPLE}"
         );
         let mut map = Map::of_images(crops, self.arithmetic);
-        for (number, (_, outputs, side)) in PATCH_LAYERS.into_iter().enumerate() {
+        let layers = patch_layers(features);
+        for (number, (_, outputs, side)) in layers.into_iter().enumerate() {
             let name = format!("patch.conv{number}");
             map = if side == 4 {
-                map.conv4x4(leaves.get(&format!("{name}.weight")), outputs.of(features)).leaky_relu(SLOPE)
+                map.conv4x4(leaves.get(&format!("{name}.weight")), outputs).leaky_relu(SLOPE)
             } else {
                 let (weights, biases) = leaves.convolution(&name);
-                let is_last = number + 1 == PATCH_LAYERS.len();
+                let is_last = number + 1 == layers.len();
                 map.conv3x3(weights, biases, 1, (!is_last).then_some(SLOPE))
             };
             map = map.computed_with(self.arithmetic);

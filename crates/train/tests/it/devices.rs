@@ -158,7 +158,7 @@ fn unet(device: ComputeDevice) -> Step {
 
 fn projected(device: ComputeDevice) -> Step {
     let perceptual = perceptual(device);
-    let discriminator = ProjectedDiscriminator::new(8, perceptual.features.channels()).with_patches(4);
+    let discriminator = ProjectedDiscriminator::new(8, perceptual.features.channels()).with_patches(Some(4));
     let losses = GanLosses {
         perceptual: Some((perceptual, 1.0)),
         adversarial: (AdversarialLoss::Hinge, 1.0),

@@ -94,32 +94,9 @@ fn a_discriminator_that_knows_nothing_has_the_loss_of_a_coin() {
     }
 }
 
-/// The formula in f64: a crop's Laplacian times itself, shifted, for each direction and shift.
+/// The formula in f64.
 fn autocorrelations(crop: &[f64]) -> Vec<f64> {
-    let [height, width] = SIDES;
-    let (rows, columns) = (height - 2, width - 2);
-    let detail = |row: usize, column: usize| {
-        let at = |row: usize, column: usize| crop[row * width + column];
-        let around =
-            at(row, column + 1) + at(row + 2, column + 1) + at(row + 1, column) + at(row + 1, column + 2);
-        4.0 * at(row + 1, column + 1) - around
-    };
-    let places = || (0..rows).flat_map(move |row| (0..columns).map(move |column| (row, column)));
-    let squares = places().map(|(row, column)| detail(row, column).powi(2)).sum::<f64>();
-    let power = squares / (rows * columns) as f64 + (2.0_f64 / 255.0).powi(2);
-    let directions =
-        |shift: usize| [(0, shift as isize), (shift, 0), (shift, shift as isize), (shift, -(shift as isize))];
-    (2..=12)
-        .flat_map(directions)
-        .map(|(down, right)| {
-            let shifted = |column: usize| column.checked_add_signed(right).filter(|column| *column < columns);
-            let pairs = places().filter(|(row, _)| row + down < rows);
-            let products = pairs
-                .filter_map(|(row, column)| Some(detail(row, column) * detail(row + down, shifted(column)?)));
-            let (sum, count) = products.fold((0.0, 0), |(sum, count), product| (sum + product, count + 1));
-            sum / f64::from(count) / power
-        })
-        .collect()
+    esrgan_testkit::autocorrelations(crop, SIDES, 2..=12, (2.0_f64 / 255.0).powi(2))
 }
 
 #[test]
