@@ -5,7 +5,7 @@
 use esrgan_weights::{LoadOptions, Model, WeightsError, interpolate, load_bytes};
 
 /// The share of the GAN model in `photo-x4` where nothing else is wished for: see `docs/models.md`.
-pub const DEFAULT_STRENGTH: f64 = 0.0;
+pub const DEFAULT_STRENGTH: f64 = 0.9;
 
 /// The model that is taken where none is named.
 pub const DEFAULT_MODEL: &BuiltInModel = &BUILT_IN_MODELS[0];

@@ -50,7 +50,7 @@ pub(crate) struct EvalFlags {
     /// Measure a model: a file, or a name that `models` lists
     #[arg(short, long, value_name = "MODEL")]
     pub(crate) model: Option<PathBuf>,
-    /// Of the built-in model, between 0 (faithful to the input) and 1 (most texture) [default: 0]
+    /// Of the built-in model, between 0 (faithful to the input) and 1 (most texture) [default: 0.9]
     #[arg(long, value_name = "0..1", requires = "model", value_parser = share)]
     pub(crate) strength: Option<f64>,
     /// Measure a filter

@@ -34,7 +34,7 @@ pub(crate) struct ConvertFlags {
     /// How the keys are spelled [default: as they were, else basicsr]
     #[arg(long, value_enum, value_name = "LAYOUT")]
     pub(crate) layout: Option<LayoutFlag>,
-    /// Of the built-in model, between 0 (faithful to the input) and 1 (most texture) [default: 0]
+    /// Of the built-in model, between 0 (faithful to the input) and 1 (most texture) [default: 0.9]
     #[arg(long, value_name = "0..1", value_parser = share)]
     pub(crate) strength: Option<f64>,
     /// Type of the weights [default: as they were]
@@ -87,7 +87,7 @@ pub(crate) struct BenchFlags {
     /// Model file, or the name of a built-in model [default: photo-x4]
     #[arg(short, long, value_name = "MODEL")]
     pub(crate) model: Vec<PathBuf>,
-    /// Of the built-in model, between 0 (faithful to the input) and 1 (most texture) [default: 0]
+    /// Of the built-in model, between 0 (faithful to the input) and 1 (most texture) [default: 0.9]
     #[arg(long, value_name = "0..1", conflicts_with = "suite", value_parser = share)]
     pub(crate) strength: Option<f64>,
     /// Picture to enlarge

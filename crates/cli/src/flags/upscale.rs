@@ -22,7 +22,7 @@ pub(crate) struct UpscaleFlags {
     /// Model file (.pth, .safetensors, .param, .onnx), or a name that `models` lists [default: photo-x4]
     #[arg(short, long, value_name = "MODEL", env = "ESRGAN_MODEL")]
     pub(crate) model: Option<PathBuf>,
-    /// Of the built-in model, between 0 (faithful to the input) and 1 (most texture) [default: 0]
+    /// Of the built-in model, between 0 (faithful to the input) and 1 (most texture) [default: 0.9]
     #[arg(long, value_name = "0..1", value_parser = share)]
     pub(crate) strength: Option<f64>,
     /// Folder in which models are found by name

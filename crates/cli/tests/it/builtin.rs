@@ -32,8 +32,12 @@ fn without_a_model_the_built_in_one_enlarges() {
     let folder = Folder::new();
     let picture = flat(&folder, "flat.ppm", 90);
     let (default, report) = enlarged(&folder, &picture, &[]);
-    let named = report["model"].as_str().unwrap();
-    assert_eq!(named, "photo-x4 at strength 0");
+    let strength = report["model"].as_str().unwrap().strip_prefix("photo-x4 at strength ").expect("its name");
+    for command in ["upscale", "eval", "bench", "convert"] {
+        let help = esrgan(&[command, "--help"]).stdout;
+        let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains(&format!("(most texture) [default: {strength}]")), "{command}: {help}");
+    }
     let same = |arguments: &[&str]| enlarged(&folder, &picture, arguments).0;
     assert!(same(&["-m", "photo-x4"]) == default);
     assert!(same(&["--strength", "0"]) == same(&["-m", "photo-x4-psnr"]));
@@ -43,11 +47,13 @@ fn without_a_model_the_built_in_one_enlarges() {
 #[test]
 fn flat_pictures_stay_flat() {
     let folder = Folder::new();
-    for level in [0, 90, 128, 255] {
+    for level in [0, 64, 90, 128, 200, 255] {
         let picture = flat(&folder, "flat.ppm", level);
-        let (samples, _) = enlarged(&folder, &picture, &[]);
-        let furthest = samples.iter().map(|sample| sample.abs_diff(level)).max();
-        assert!(furthest <= Some(1), "level {level}: {furthest:?} away");
+        for arguments in [&[][..], &["--strength", "0"], &["--strength", "0.5"], &["--strength", "1"]] {
+            let (samples, _) = enlarged(&folder, &picture, arguments);
+            let furthest = samples.iter().map(|sample| sample.abs_diff(level)).max();
+            assert!(furthest <= Some(1), "level {level}, {arguments:?}: {furthest:?} away");
+        }
     }
 }
 
@@ -112,9 +118,13 @@ fn the_models_are_as_good_as_their_card_says() {
     let figure = |mean: &Value, metric: &str| mean[metric].as_f64().unwrap();
     let Some(faithful) = measured("Set14", &["-m", "photo-x4-psnr"]) else { return };
     let textured = measured("Set14", &["-m", "photo-x4", "--strength", "1"]).unwrap();
-    assert!(figure(&faithful, "psnr-y") >= 27.9, "{faithful}");
-    assert!(figure(&textured, "lpips-vgg") < 0.97 * figure(&faithful, "lpips-vgg"), "{faithful} {textured}");
-    for (model, least) in [("photo-x4-psnr", 31.0), ("photo-x4-gan", 28.5)] {
+    assert!(figure(&faithful, "psnr-y") >= 28.0, "{faithful}");
+    assert!(figure(&textured, "lpips-vgg") < 0.92 * figure(&faithful, "lpips-vgg"), "{faithful} {textured}");
+    // Means of networks whose weights lie far apart are worse than both.
+    let between = measured("Set14", &["-m", "photo-x4"]).unwrap();
+    assert!(figure(&between, "lpips-vgg") < 0.96 * figure(&faithful, "lpips-vgg"), "{faithful} {between}");
+    assert!(figure(&between, "psnr-y") > figure(&textured, "psnr-y") + 0.3, "{textured} {between}");
+    for (model, least) in [("photo-x4-psnr", 31.2), ("photo-x4-gan", 29.5)] {
         let mean = measured("Set5", &["-m", model]).unwrap();
         assert!(figure(&mean, "psnr-y") >= least, "{model}: {mean}");
     }
@@ -175,7 +185,7 @@ fn no_checkerboard_and_no_weave_show() {
         assert_eq!(ended.code, 0, "{}", ended.stderr);
         greens(&output)
     });
-    for (strength, most_grid) in [("0", 1.3), ("1", 1.5)] {
+    for strength in ["0", "0.9", "1"] {
         let pictures = names.map(|name| {
             let picture = text(&data.join("Set14/LR").join(name).with_extension("png"));
             let output = folder.join(&format!("{name}.ppm"));
@@ -184,7 +194,7 @@ fn no_checkerboard_and_no_weave_show() {
             greens(&output)
         });
         let grids = pictures.each_ref().map(grid);
-        assert!(grids.iter().sum::<f64>() / 3.0 < most_grid, "strength {strength}: {grids:?}");
+        assert!(grids.iter().sum::<f64>() / 3.0 < 1.3, "strength {strength}: {grids:?}");
         let weaves: Vec<f64> =
             pictures.iter().zip(&truths).map(|(picture, truth)| weave(picture, truth)).collect();
         assert!(weaves.iter().sum::<f64>() / 3.0 < 0.08, "strength {strength}: {weaves:?}");
