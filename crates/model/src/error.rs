@@ -1,7 +1,7 @@
 //! What can go wrong, and who must act.
 
 use esrgan_core::{Classify, Kind};
-use esrgan_weights::{Family, WeightsError};
+use esrgan_weights::{Family, SpecParts, WeightsError};
 
 /// Why a network could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,14 @@ pub enum ModelError {
     Family {
         /// What was given.
         found: Family,
+    },
+    /// A model that cannot be widened to the network that was asked for.
+    #[error("to widen: expected x{}, at most {}; found x{}, {}", expected.scale, sizes(expected), found.scale, sizes(found))]
+    Narrower {
+        /// The network that was asked for.
+        expected: Box<SpecParts>,
+        /// The model.
+        found: Box<SpecParts>,
     },
     /// A discriminator for a crop that it is not made for.
     #[error("a VGG-style discriminator for {found} px: expected 128 or 256")]
@@ -78,6 +86,12 @@ pub enum ModelError {
     Weights(#[from] WeightsError),
 }
 
+/// What a network may differ in, in words.
+fn sizes(parts: &SpecParts) -> String {
+    let SpecParts { family, num_features, growth_channels, num_blocks, .. } = parts;
+    format!("{num_features} features, {growth_channels} growth channels, {num_blocks} blocks ({family})")
+}
+
 impl Classify for ModelError {
     fn kind(&self) -> Kind {
         match self {
@@ -88,7 +102,7 @@ impl Classify for ModelError {
             | Self::Shape { .. }
             | Self::Unexpected { .. }
             | Self::OtherFeatures { .. } => Kind::Malformed,
-            Self::Family { .. } => Kind::Unsupported,
+            Self::Narrower { .. } | Self::Family { .. } => Kind::Unsupported,
             Self::DiscriminatorSize { .. } | Self::UnetSize { .. } | Self::Layer { .. } => Kind::Argument,
         }
     }

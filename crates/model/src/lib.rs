@@ -23,6 +23,7 @@ mod spectral_norm;
 mod tensor_operation;
 #[cfg(feature = "vulkan")]
 mod vulkan;
+mod widening;
 
 pub use arithmetic::Arithmetic;
 pub use device::ComputeDevice;

@@ -182,6 +182,8 @@ impl Problems {
         self.expect_count("generator.features", generator.features, MOST_FEATURES);
         self.expect_count("generator.blocks", generator.blocks, MOST_BLOCKS);
         self.expect_count("generator.growth", generator.growth, MOST_FEATURES);
+        let has_what_to_widen = !generator.widen || generator.start.is_some();
+        self.expect(has_what_to_widen, "generator.widen", SET, "nothing without `generator.start`");
         if let Some(discriminator) = &recipe.discriminator {
             self.expect_count("discriminator.features", discriminator.features, MOST_FEATURES);
             self.add_discriminator_input(discriminator, recipe.data.crop_px);

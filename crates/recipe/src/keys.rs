@@ -28,6 +28,7 @@ pub const KEYS: &[&str] = &[
     "generator.features",
     "generator.growth",
     "generator.start",
+    "generator.widen",
     "losses.adversarial.kind",
     "losses.adversarial.weight",
     "losses.autocorrelation.weight",

@@ -25,6 +25,14 @@ pub enum TrainError {
         #[source]
         source: ModelError,
     },
+    /// A model to start from is of a narrower network, which the recipe does not say.
+    #[error("`{}`: {found}\nhint: `generator.widen = true` starts from a narrower network", path.display())]
+    Narrower {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        found: ModelError,
+    },
     /// The file of the perceptual loss's network does not fit.
     #[error(
         "`losses.perceptual.weights_file`: `{}`: expected the convolutions of {}: {}\nhint: {}",
@@ -169,6 +177,7 @@ impl TrainError {
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Start { path, .. }
+            | Self::Narrower { path, .. }
             | Self::Perceptual { path, .. }
             | Self::OtherRecipe { path, .. }
             | Self::Incomplete { path, .. } => Some(path),
@@ -184,6 +193,7 @@ impl Classify for TrainError {
             Self::Start { source, .. } | Self::Perceptual { source, .. } | Self::Model(source) => {
                 source.kind()
             }
+            Self::Narrower { found, .. } => found.kind(),
             Self::OtherRecipe { .. } | Self::Metric { .. } | Self::Isa { .. } | Self::NoGpu => Kind::Argument,
             Self::NoVulkan => Kind::Unsupported,
             Self::Evaluate(source) => source.kind(),

@@ -99,9 +99,17 @@ impl Networks {
         };
         let model =
             load(start, &LoadOptions::default()).map_err(|source| TrainError::start(start, source.into()))?;
+        let widened = self.generator.widened(&model, recipe.seed);
+        if recipe.generator.widen {
+            return widened.map_err(|source| TrainError::start(start, source));
+        }
         let tensors = self.generator.tensors();
-        let parameters = Parameters::from_weights(&tensors, &model.weights)
-            .map_err(|source| TrainError::start(start, source))?;
+        let parameters = match Parameters::from_weights(&tensors, &model.weights) {
+            Err(found @ ModelError::Shape { .. }) if widened.is_ok() => {
+                return Err(TrainError::Narrower { path: start.clone(), found });
+            }
+            found => found.map_err(|source| TrainError::start(start, source))?,
+        };
         // A larger scale's upsampling, or a bypass of ESRGAN+, must not be left behind unsaid.
         let known: HashSet<&str> = tensors.iter().map(|(name, _)| name.as_str()).collect();
         match model.weights.iter().find(|(name, _)| !known.contains(name)) {

@@ -111,6 +111,50 @@ fn the_second_stage_starts_from_the_first_and_goes_on_after_a_kill() {
     }
 }
 
+/// `generator.widen`: the wider network begins where the narrower one ended, with its results.
+#[test]
+fn a_wider_network_goes_on_from_a_narrower() {
+    let (Some(hr), Some(lr)) = (shared_data("eval/Set5/HR"), shared_data("eval/Set5/LR")) else { return };
+    let folder = Folder::new();
+    let recipe = folder.join("recipe.toml");
+    std::fs::write(&recipe, psnr_recipe(&hr, 40)).unwrap();
+    let narrow = text(&folder.join("narrow"));
+    let ended = esrgan(&["train", &text(&recipe), "-o", &narrow]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+
+    let narrow = format!("{narrow}/model.safetensors");
+    let start = format!("generator.start={narrow}");
+    let wide = text(&folder.join("wide"));
+    // One step at a rate of nothing.
+    let arguments = ["train", &text(&recipe), "-o", &wide, "--set", &start, "--set", "generator.growth=6"];
+    let still = "steps=1 optimizer.generator.learning_rate=1e-30 schedule.minimum=0";
+    let still: Vec<_> = still.split(' ').flat_map(|pair| ["--set", pair]).collect();
+    let ended = esrgan(&[&arguments[..], &still].concat());
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    assert!(ended.stderr.contains("expected [6, 8, 3, 3], found [4, 8, 3, 3]"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("hint: `generator.widen = true`"), "{}", ended.stderr);
+
+    let widened = ["--set", "generator.features=13", "--set", "generator.widen=true"];
+    let ended = esrgan(&[&arguments[..], &still, &widened].concat());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let measured = |model: &str| {
+        let set = ["--hr", &text(&hr), "--lr", &text(&lr), "--metrics", "psnr-rgb", "--json"];
+        let ended = esrgan(&[&["eval", "-m", model][..], &set].concat());
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        ended.json().pop().expect("the means")["mean"]["psnr-rgb"].as_f64().expect("a number")
+    };
+    let (narrower, wider) = (measured(&narrow), measured(&format!("{wide}/model.safetensors")));
+    assert!((narrower - wider).abs() < 1e-3, "{narrower} and {wider} dB");
+
+    // And not the other way round.
+    let backwards = ["train", &text(&recipe), "-o", &text(&folder.join("back")), "--set"];
+    let start = format!("generator.start={wide}/model.safetensors");
+    let ended = esrgan(&[&backwards[..], &[&start, "--set", "generator.widen=true"]].concat());
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    let expected = "expected x4, at most 8 features, 4 growth channels, 1 blocks (rrdb); found x4, 13 features";
+    assert!(ended.stderr.contains(expected), "{}", ended.stderr);
+}
+
 /// Real-ESRGAN's second stage: sharpened crops, its degradation, the U-Net discriminator and the vanilla loss.
 #[test]
 fn real_esrgans_stage_goes_on_after_a_kill() {

@@ -29,6 +29,11 @@ fn values_out_of_range() {
             ("generator.features", "0", "`generator.features` is 0: expected 1 to 4096"),
             ("generator.blocks", "0", "`generator.blocks` is 0"),
             ("generator.growth", "0", "`generator.growth` is 0"),
+            (
+                "generator.widen",
+                "true",
+                "`generator.widen` is set: expected nothing without `generator.start`",
+            ),
             ("data.hr", "[]", "`data.hr` is an empty list: expected at least one folder"),
             ("data.lr", "there", "`data.lr` is set beside `data.degradation`: expected either"),
             ("data.degradation", "", "`data.lr` is not set: expected either `data.lr` or `data.degradation`"),

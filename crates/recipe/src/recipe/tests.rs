@@ -19,8 +19,9 @@ schedule.kind = "constant"
 "#;
 
 /// Overrides that set every key that `esrgan-x4` leaves out, but for those of other schedules.
-const MORE: [(&str, &str); 12] = [
+const MORE: [(&str, &str); 13] = [
     ("threads", "2"),
+    ("generator.widen", "true"),
     ("discriminator.start", "d"),
     ("discriminator.patch_features", "8"),
     ("losses.checkerboard.weight", "1"),

@@ -16,12 +16,14 @@ pub struct Generator {
     pub growth: usize,
     /// Model file to start from, any that `esrgan upscale` takes; none: fresh weights.
     pub start: Option<PathBuf>,
+    /// Whether `start` is of a network with fewer features or growth channels, to be widened: it begins by computing the same.
+    pub widen: bool,
 }
 
 impl Default for Generator {
     /// The paper's network, from fresh weights.
     fn default() -> Self {
-        Self { features: 64, blocks: 23, growth: 32, start: None }
+        Self { features: 64, blocks: 23, growth: 32, start: None, widen: false }
     }
 }
 
