@@ -36,7 +36,13 @@ impl Transform<'_> {
                     let (output, behind) = rest.split_at_mut(segment_length(pixels.len()));
                     rest = behind;
                     let rows = inputs.map(|row| row.map(|row| block_of(row, block, self.output.blocks)));
-                    shares.push(TransformSegment { rows, factor: self.factor, pixels, output });
+                    shares.push(TransformSegment {
+                        rows,
+                        factor: self.factor,
+                        pixels,
+                        first_tile: 0,
+                        output,
+                    });
                 }
             }
         }

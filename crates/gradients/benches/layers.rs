@@ -1,8 +1,9 @@
-//! Milliseconds of layers, forward and backward, at the sizes of ESRGAN's training step: batch 4, HR 128.
+//! Milliseconds of layers, forward and backward, at the sizes of the built-in model's training step: batch 4, HR 96, and VGG16; with
+//! GFLOP/s, counted as the direct convolution's.
 
 use std::time::Instant;
 
-use esrgan_gradients::{Conv3x3, DenseBlock, FeatureMap, Isa, Precision};
+use esrgan_gradients::{Conv3x3, DenseBlock, FeatureMap, Isa, KeptFilters, Precision};
 
 fn values(count: usize) -> Vec<f32> {
     (0..count).map(|i| ((i * 7919) % 1000) as f32 / 10_000.0 - 0.05).collect()
@@ -34,7 +35,7 @@ fn dense_block(isa: Isa) {
         scale: 0.2,
         precision: Precision::F32,
     };
-    let shape = [4, 64, 32, 32];
+    let shape = [4, 64, 24, 24];
     let planar = values(shape.iter().product());
     let input = FeatureMap::from_planar(&planar, shape);
     let forward = median(|| drop(block.forward(isa, &input)));
@@ -42,12 +43,13 @@ fn dense_block(isa: Isa) {
     let backward = median(|| drop(block.backward(isa, &input, &pass.features, &input)));
     let layout = median(|| drop(FeatureMap::from_planar(&planar, shape).to_planar()));
     println!(
-        "dense block 64/32, 4 x 32x32: forward {forward:.1} backward {backward:.1} layout there and back {layout:.1} ms"
+        "dense block 64/32, 4 x 24x24: forward {forward:.1} backward {backward:.1} layout there and back {layout:.1} ms"
     );
 }
 
 fn convolution(isa: Isa, inputs: usize, outputs: usize, side: usize) {
     let (weights, biases) = (values(inputs * outputs * 9), values(outputs));
+    let kept = KeptFilters::default();
     let layer = Conv3x3 {
         weights: &weights,
         biases: Some(&biases),
@@ -55,7 +57,7 @@ fn convolution(isa: Isa, inputs: usize, outputs: usize, side: usize) {
         factor: 1,
         slope: Some(0.2),
         precision: Precision::F32,
-        kept: None,
+        kept: Some(&kept),
     };
     let shape = [4, inputs, side, side];
     let input = FeatureMap::from_planar(&values(shape.iter().product()), shape);
@@ -63,8 +65,13 @@ fn convolution(isa: Isa, inputs: usize, outputs: usize, side: usize) {
     let forward = median(|| drop(layer.forward(isa, &input)));
     let of_input = median(|| drop(layer.backward(isa, (None, Some(&output)), output.clone(), true)));
     let of_all = median(|| drop(layer.backward(isa, (Some(&input), Some(&output)), output.clone(), true)));
+    let gflop = 2.0 * (4 * inputs * outputs * 9 * side * side) as f64 / 1e9;
+    let rate = |ms: f64| gflop / ms * 1e3;
     println!(
-        "3x3 {inputs} to {outputs}, 4 x {side}x{side}: forward {forward:.1} backward {of_input:.1}, with weights {of_all:.1} ms"
+        "3x3 {inputs} to {outputs}, 4 x {side}x{side}: forward {forward:.2} backward {of_input:.2}, with weights {of_all:.2} ms; {:.0}, {:.0}, {:.0} GFLOP/s",
+        rate(forward),
+        rate(of_input),
+        rate(of_all - of_input)
     );
 }
 
@@ -75,9 +82,22 @@ fn main() {
     println!("{isa}, {threads} threads");
     pool.install(|| {
         dense_block(isa);
-        for (inputs, outputs, side) in
-            [(64, 64, 128), (128, 128, 64), (256, 256, 32), (512, 512, 16), (512, 512, 8), (3, 64, 128)]
-        {
+        for (inputs, outputs, side) in [
+            (64, 64, 96),
+            (64, 128, 48),
+            (128, 128, 48),
+            (128, 256, 24),
+            (256, 256, 24),
+            (256, 512, 12),
+            (512, 512, 12),
+            (512, 512, 6),
+            (3, 64, 96),
+            (64, 32, 24),
+            (96, 32, 24),
+            (160, 32, 24),
+            (192, 64, 24),
+            (64, 64, 24),
+        ] {
             convolution(isa, inputs, outputs, side);
         }
     });

@@ -348,11 +348,12 @@ fn tap_products(
         let rows = first..(samples * height).min(first + rows_of_a_part);
         gather.row(block, offset(tap), rows.start * width..rows.end * width, &mut seen);
         let left: Vec<&[ChannelBlock]> = seen.chunks_exact(width).take(rows.len()).collect();
-        for (out_block, sums) in sums.iter_mut().enumerate() {
-            let right: Vec<&[ChannelBlock]> =
-                rows.clone().map(|row| gradient.pixels(row / height, out_block, row % height)).collect();
-            add_products(isa, OuterProducts { left: &left, right: &right, sums });
-        }
+        let of_block = |block: usize| -> Vec<&[ChannelBlock]> {
+            rows.clone().map(|row| gradient.pixels(row / height, block, row % height)).collect()
+        };
+        let rights: Vec<_> = (0..gradient.blocks()).map(of_block).collect();
+        let rights: Vec<_> = rights.iter().map(Vec::as_slice).collect();
+        add_products(isa, OuterProducts { left: &left, rights: &rights, sums: &mut sums });
     }
     sums
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use esrgan_kernels::{
     CHANNELS_PER_BLOCK, COMPONENTS, ChannelBlock, ConvSegment, Epilogue, Isa, OuterProducts, PackedConv,
     Residual, SEGMENT_TILES, TILE_REACH, TILE_SIDE, TransformGradient, TransformSegment, add_products,
-    component_stride, conv_segment, filter_gradients, segment_length, segments, transform_gradient,
+    component_stride, conv_segment, filter_gradients, joined_length, segments, transform_gradient,
     transform_segment, transformed_length,
 };
 use rayon::prelude::*;
@@ -16,16 +16,18 @@ use crate::method::places;
 
 /// Rows of tiles of a batch of maps, each tile of 4x4 pixels transformed to 36 components.
 ///
-/// A *unit* is a row of tiles of one sample; those of all samples are counted through.
+/// A *unit* is a row of tiles of one sample; those of all samples are counted through. A *group* is as many units in a row as one
+/// call of the kernel takes, joined: one where a row fills a call.
 ///
 /// # Layout
-/// `[unit][channel block][segment][component][tile]`
+/// `[group][channel block][segment][component][unit of the group][tile]`
 pub(crate) struct Transformed {
     isa: Isa,
-    units: Range<usize>,
+    groups: Vec<Range<usize>>,
     blocks: usize,
     height: usize,
     width: usize,
+    /// Blocks of values of a full group, for each channel block; only the last group may have fewer.
     length: usize,
     values: Buffer,
 }
@@ -48,139 +50,156 @@ impl Transformed {
     /// repetition.
     pub(crate) fn of_inputs(isa: Isa, map: &FeatureMap<'_>, units: Range<usize>, factor: usize) -> Self {
         let mut transformed = Self::to_overwrite(isa, map, units, factor);
-        let (place, length) = (transformed.place(), transformed.length);
-        transformed.values.par_chunks_mut(length).enumerate().for_each(|(index, values)| {
-            place.transform_inputs(isa, (map, factor), index, values);
-        });
+        let place = transformed.place();
+        transformed.parts().into_par_iter().for_each(|part| place.transform_inputs(isa, (map, factor), part));
         transformed
     }
 
     /// As [`Transformed::of_inputs`], on the calling thread alone.
     fn of_inputs_here(isa: Isa, map: &FeatureMap<'_>, units: Range<usize>, factor: usize) -> Self {
         let mut transformed = Self::to_overwrite(isa, map, units, factor);
-        let (place, length) = (transformed.place(), transformed.length);
-        transformed.values.chunks_mut(length).enumerate().for_each(|(index, values)| {
-            place.transform_inputs(isa, (map, factor), index, values);
-        });
+        let place = transformed.place();
+        transformed.parts().into_iter().for_each(|part| place.transform_inputs(isa, (map, factor), part));
         transformed
     }
 
     /// The gradient of a convolution's output.
     pub(crate) fn of_gradient(isa: Isa, gradient: &FeatureMap<'_>, units: Range<usize>) -> Self {
         let mut transformed = Self::to_overwrite(isa, gradient, units, 1);
-        let (place, length) = (transformed.place(), transformed.length);
-        transformed.values.par_chunks_mut(length).enumerate().for_each(|(index, values)| {
-            place.transform_gradient(isa, gradient, index, values);
-        });
+        let place = transformed.place();
+        transformed.parts().into_par_iter().for_each(|part| place.transform_gradient(isa, gradient, part));
         transformed
     }
 
     fn to_overwrite(isa: Isa, map: &FeatureMap<'_>, units: Range<usize>, factor: usize) -> Self {
         let [_, _, height, width] = map.shape();
         let (height, width) = (height * factor, width * factor);
-        let (blocks, length) = (map.blocks(), transformed_length(width));
-        let values = Buffer::to_overwrite(units.len() * blocks * length);
-        Self { isa, units, blocks, height, width, length, values }
+        let (blocks, groups) = (map.blocks(), groups(units, width));
+        let length = |group: &Range<usize>| group_length(width, group.len());
+        let values = Buffer::to_overwrite(groups.iter().map(length).sum::<usize>() * blocks);
+        let length = groups.first().map_or(0, length);
+        Self { isa, groups, blocks, height, width, length, values }
     }
 
     fn place(&self) -> Place {
-        let Self { blocks, height, width, .. } = *self;
-        Place { first_unit: self.units.start, blocks, height, width }
+        Place { height: self.height, width: self.width }
     }
 
-    fn tile_rows(&self) -> usize {
-        self.height.div_ceil(TILE_SIDE)
+    /// Each block of each group.
+    fn parts(&mut self) -> Vec<Part<'_>> {
+        let mut rest = &mut self.values[..];
+        let mut parts = Vec::with_capacity(self.groups.len() * self.blocks);
+        for units in &self.groups {
+            for block in 0..self.blocks {
+                let (values, behind) = rest.split_at_mut(group_length(self.width, units.len()));
+                rest = behind;
+                parts.push(Part { units: units.clone(), block, values });
+            }
+        }
+        parts
     }
 
-    /// A row of tiles of a block, all its segments.
-    fn unit(&self, unit: usize, block: usize) -> &[ChannelBlock] {
-        &self.values[((unit - self.units.start) * self.blocks + block) * self.length..][..self.length]
+    /// A block of a group, all its segments.
+    fn group(&self, group: usize, block: usize) -> &[ChannelBlock] {
+        let length = group_length(self.width, self.groups[group].len());
+        &self.values[group * self.blocks * self.length + block * length..][..length]
     }
 
-    /// Rows of tiles that one call of the kernel takes.
-    fn groups(&self) -> Vec<Range<usize>> {
-        groups(self.units.clone(), self.height, self.width)
+    /// One component of a block's tiles: a run for each segment of each group.
+    fn runs(&self, block: usize, component: usize) -> Vec<&[ChannelBlock]> {
+        let of_group = |(group, units): (usize, &Range<usize>)| {
+            let (values, units) = (self.group(group, block), units.len());
+            segment_places(self.width, units).into_iter().map(move |(pixels, components)| {
+                let tiles = pixels.len().div_ceil(TILE_SIDE) * units;
+                &values[components.start + component * component_stride(tiles)..][..tiles]
+            })
+        };
+        self.groups.iter().enumerate().flat_map(of_group).collect()
     }
 }
 
-/// Segments of a row of tiles: pixels, and where their components lie.
-fn segment_places(width: usize) -> Vec<(Range<usize>, Range<usize>)> {
+/// Units that one call of the kernel takes together: as many as have no more tiles than a segment may have.
+fn groups(units: Range<usize>, width: usize) -> Vec<Range<usize>> {
+    let tiles = segments(width).next().map_or(1, |pixels| pixels.len().div_ceil(TILE_SIDE));
+    let most = if segments(width).nth(1).is_some() { 1 } else { (SEGMENT_TILES / tiles).max(1) };
+    units.clone().step_by(most).map(|first| first..units.end.min(first + most)).collect()
+}
+
+/// Channel blocks that a group of units takes, for each block of its channels.
+fn group_length(width: usize, units: usize) -> usize {
+    if units == 1 { transformed_length(width) } else { joined_length(width, units) }
+}
+
+/// Segments of a group: pixels, and where their components lie.
+fn segment_places(width: usize, units: usize) -> Vec<(Range<usize>, Range<usize>)> {
     let mut end = 0;
     segments(width)
         .map(|pixels| {
             let start = end;
-            end += segment_length(pixels.len());
+            end += joined_length(pixels.len(), units);
             (pixels, start..end)
         })
         .collect()
 }
 
-/// Units that one call of the kernel takes together: as many as have no more tiles than a segment may have.
-fn groups(units: Range<usize>, height: usize, width: usize) -> Vec<Range<usize>> {
-    let tiles = segments(width).next().map_or(1, |pixels| pixels.len().div_ceil(TILE_SIDE));
-    let (most, tile_rows) = ((SEGMENT_TILES / tiles).max(1), height.div_ceil(TILE_SIDE));
-    let is_full = |unit: usize| unit % tile_rows * TILE_SIDE + TILE_SIDE <= height;
-    let mut groups: Vec<Range<usize>> = Vec::new();
-    for unit in units {
-        match groups.last_mut() {
-            // Only the last row of tiles of a call may have fewer rows of pixels.
-            Some(group) if group.len() < most && is_full(unit - 1) => group.end = unit + 1,
-            _ => groups.push(unit..unit + 1),
-        }
-    }
-    groups
+/// A block of a group that is to be transformed.
+struct Part<'v> {
+    units: Range<usize>,
+    block: usize,
+    values: &'v mut [ChannelBlock],
 }
 
-/// Where transformed rows of tiles lie in their maps.
+/// The maps that units lie in.
 #[derive(Clone, Copy)]
 struct Place {
-    first_unit: usize,
-    blocks: usize,
     height: usize,
     width: usize,
 }
 
 impl Place {
-    /// Sample, row of tiles and block of a row of transformed tiles.
-    fn of(&self, index: usize) -> (usize, usize, usize) {
-        let (unit, tile_rows) = (self.first_unit + index / self.blocks, self.height.div_ceil(TILE_SIDE));
-        (unit / tile_rows, unit % tile_rows, index % self.blocks)
+    /// Sample of a unit, and its first row of pixels there.
+    fn of(&self, unit: usize) -> (usize, usize) {
+        let tile_rows = self.height.div_ceil(TILE_SIDE);
+        (unit / tile_rows, unit % tile_rows * TILE_SIDE)
     }
 
-    fn transform_inputs(
-        &self,
-        isa: Isa,
-        (map, factor): (&FeatureMap<'_>, usize),
-        index: usize,
-        values: &mut [ChannelBlock],
-    ) {
-        let (sample, tile_row, block) = self.of(index);
-        let first = (tile_row * TILE_SIDE) as isize - 1;
-        let rows: [Option<&[ChannelBlock]>; TILE_REACH] = std::array::from_fn(|tap| {
-            let y = first + tap as isize;
-            (0..self.height as isize).contains(&y).then(|| map.row(sample, block, y as usize / factor))
-        });
-        for (pixels, components) in segment_places(self.width) {
-            let output = &mut values[components];
-            transform_segment(isa, TransformSegment { rows, factor, pixels, output });
+    /// Rows of pixels of a unit: four, or fewer at the lower edge.
+    fn rows(&self, unit: usize) -> usize {
+        TILE_SIDE.min(self.height - self.of(unit).1)
+    }
+
+    fn transform_inputs(&self, isa: Isa, (map, factor): (&FeatureMap<'_>, usize), part: Part<'_>) {
+        let Part { units, block, values } = part;
+        for (pixels, components) in segment_places(self.width, units.len()) {
+            let tiles = pixels.len().div_ceil(TILE_SIDE);
+            for (index, unit) in units.clone().enumerate() {
+                let (sample, first) = self.of(unit);
+                let rows: [Option<&[ChannelBlock]>; TILE_REACH] = std::array::from_fn(|tap| {
+                    let y = (first + tap).checked_sub(1).filter(|y| *y < self.height);
+                    y.map(|y| map.row(sample, block, y / factor))
+                });
+                let (pixels, output) = (pixels.clone(), &mut values[components.clone()]);
+                let first_tile = index * tiles;
+                transform_segment(isa, TransformSegment { rows, factor, pixels, first_tile, output });
+            }
         }
     }
 
-    fn transform_gradient(
-        &self,
-        isa: Isa,
-        gradient: &FeatureMap<'_>,
-        index: usize,
-        values: &mut [ChannelBlock],
-    ) {
-        let (sample, tile_row, block) = self.of(index);
-        let first = tile_row * TILE_SIDE;
-        for (pixels, components) in segment_places(self.width) {
-            let rows: Vec<&[ChannelBlock]> = (first..self.height.min(first + TILE_SIDE))
-                .map(|y| &gradient.pixels(sample, block, y)[pixels.clone()])
-                .collect();
-            let output = &mut values[components];
-            transform_gradient(isa, TransformGradient { rows: &rows, pixels: pixels.len(), output });
+    fn transform_gradient(&self, isa: Isa, gradient: &FeatureMap<'_>, part: Part<'_>) {
+        let Part { units, block, values } = part;
+        for (pixels, components) in segment_places(self.width, units.len()) {
+            let tiles = pixels.len().div_ceil(TILE_SIDE);
+            for (index, unit) in units.clone().enumerate() {
+                let (sample, first) = self.of(unit);
+                let mut rows = [&[][..]; TILE_SIDE];
+                let rows = &mut rows[..self.rows(unit)];
+                for (y, row) in rows.iter_mut().enumerate() {
+                    *row = &gradient.pixels(sample, block, first + y)[pixels.clone()];
+                }
+                let (first_tile, output) = (index * tiles, &mut values[components.clone()]);
+                let pixels = pixels.len();
+                transform_gradient(isa, TransformGradient { rows, pixels, first_tile, output });
+            }
         }
     }
 }
@@ -205,6 +224,9 @@ struct OutputRow<'o> {
     pixels: &'o mut [ChannelBlock],
 }
 
+/// What follows a convolution's sums, for every block.
+type Finish<'a> = (Option<&'a [ChannelBlock]>, Option<(f32, &'a FeatureMap<'a>)>);
+
 /// Convolves a whole batch: the inputs' channels follow each other, each input in blocks of its own.
 pub(crate) fn convolve(
     inputs: &[&Transformed],
@@ -213,10 +235,11 @@ pub(crate) fn convolve(
     output: &mut FeatureMap<'_>,
 ) {
     let slopes = after.slope.map(|slope| vec![ChannelBlock::splat(slope); weights.out_blocks()]);
-    let groups = inputs[0].groups();
-    let tasks = tasks(&groups, output, MEMBERS);
-    tasks.into_par_iter().for_each(|rows| {
-        convolve_group(inputs, weights, (slopes.as_deref(), after.residual), rows);
+    let groups = &inputs[0].groups;
+    let tasks = tasks(groups, output, MEMBERS);
+    tasks.into_par_iter().enumerate().for_each(|(index, rows)| {
+        let finish = (slopes.as_deref(), after.residual);
+        convolve_group((inputs, index % groups.len()), weights, finish, rows);
     });
 }
 
@@ -232,7 +255,7 @@ pub(crate) fn convolve_map(
     const MANY_GROUPS: usize = 16;
     let [samples, _, height, width] = output.shape();
     let units = units_of(samples, height);
-    let groups = groups(units.clone(), height, width);
+    let groups = groups(units.clone(), width);
     if groups.len() < MANY_GROUPS {
         return convolve(&[&Transformed::of_inputs(isa, map, units, factor)], weights, after, output);
     }
@@ -244,14 +267,14 @@ pub(crate) fn convolve_map(
         let of_block = rows.len() / blocks;
         while !rows.is_empty() {
             let rest = rows.split_off(rows.len().min(MEMBERS * of_block));
-            convolve_group(&[&input], weights, (slopes.as_deref(), after.residual), rows);
+            convolve_group((&[&input], 0), weights, (slopes.as_deref(), after.residual), rows);
             rows = rest;
         }
     });
 }
 
-/// The rows of `members` blocks of each group of rows of tiles, in the order of blocks, units and rows. Tasks of the same blocks
-/// follow each other: they read the same weights.
+/// The rows of `members` blocks of each group, in the order of blocks, units and rows. Tasks of the same blocks follow each other:
+/// they read the same weights.
 fn tasks<'o>(
     groups: &[Range<usize>],
     output: &'o mut FeatureMap<'_>,
@@ -273,50 +296,48 @@ fn tasks<'o>(
     tasks
 }
 
-type Finish<'a> = (Option<&'a [ChannelBlock]>, Option<(f32, &'a FeatureMap<'a>)>);
-
-/// The rows of one or two blocks of some rows of tiles.
+/// The rows of one or two blocks of a group.
 fn convolve_group(
-    inputs: &[&Transformed],
+    (inputs, group): (&[&Transformed], usize),
     weights: &PackedConv,
     (slopes, residual): Finish<'_>,
     mut rows: Vec<OutputRow<'_>>,
 ) {
-    let first = inputs[0];
-    let (first_out_block, last) = (rows[0].block, rows[rows.len() - 1].block);
-    let count = rows.len() / (last - first_out_block + 1);
-    let units = rows[0].unit..=rows[count - 1].unit;
-    let at = |row: &OutputRow<'_>| {
-        let (sample, tile_row) = (row.unit / first.tile_rows(), row.unit % first.tile_rows());
-        (sample, row.block, tile_row * TILE_SIDE + row.row)
-    };
-    let places: Vec<_> = rows.iter().map(at).collect();
-    for (pixels, components) in segment_places(first.width) {
-        let segments: Vec<&[ChannelBlock]> = units
-            .clone()
-            .flat_map(|unit| {
-                inputs
-                    .iter()
-                    .flat_map(move |input| (0..input.blocks).map(move |block| input.unit(unit, block)))
-            })
-            .map(|unit| &unit[components.clone()])
+    let (isa, width, place) = (inputs[0].isa, inputs[0].width, inputs[0].place());
+    let blocks = rows[0].block..rows[rows.len() - 1].block + 1;
+    let units = rows[0].unit..rows[rows.len() - 1].unit + 1;
+    // The kernel computes four rows of each unit but the last, where the map ends before them too.
+    let computed = |unit: usize| if unit + 1 == units.end { place.rows(unit) } else { TILE_SIDE };
+    let count: usize = units.clone().map(computed).sum();
+    let missing = count * blocks.len() - rows.len();
+    for (pixels, components) in segment_places(width, units.len()) {
+        let segments: Vec<&[ChannelBlock]> = inputs
+            .iter()
+            .flat_map(|input| (0..input.blocks).map(move |block| input.group(group, block)))
+            .map(|values| &values[components.clone()])
             .collect();
-        let residual_rows: Option<Vec<&[ChannelBlock]>> = residual.map(|(_, map)| {
-            places.iter().map(|&(sample, block, y)| &map.pixels(sample, block, y)[pixels.clone()]).collect()
-        });
-        let residuals: Vec<Residual<'_>> = residual
-            .zip(residual_rows.as_deref())
-            .map(|((scale, _), rows)| Residual { scale, rows })
-            .into_iter()
-            .collect();
-        let mut outputs: Vec<&mut [ChannelBlock]> =
-            rows.iter_mut().map(|row| &mut row.pixels[pixels.clone()]).collect();
+        let mut beyond = vec![ChannelBlock::ZERO; missing * pixels.len()];
+        let mut beyond = beyond.chunks_exact_mut(pixels.len());
+        let mut existing = rows.iter_mut().map(|row| &mut row.pixels[pixels.clone()]);
+        let mut outputs: Vec<&mut [ChannelBlock]> = Vec::with_capacity(count * blocks.len());
+        let mut added: Vec<&[ChannelBlock]> = Vec::new();
+        for (block, unit) in blocks.clone().flat_map(|block| units.clone().map(move |unit| (block, unit))) {
+            let (sample, first) = place.of(unit);
+            for row in 0..computed(unit) {
+                let is_there = row < place.rows(unit);
+                outputs.extend(if is_there { existing.next() } else { beyond.next() });
+                let y = first + if is_there { row } else { 0 };
+                added.extend(residual.map(|(_, map)| &map.pixels(sample, block, y)[pixels.clone()]));
+            }
+        }
+        let residuals: Vec<Residual<'_>> =
+            residual.iter().map(|(scale, _)| Residual { scale: *scale, rows: &added }).collect();
         let epilogue = Epilogue { slopes, residuals: &residuals };
         conv_segment(
-            first.isa,
+            isa,
             ConvSegment {
                 weights,
-                first_out_block,
+                first_out_block: blocks.start,
                 inputs: &segments,
                 pixels: pixels.len(),
                 rows: count,
@@ -330,7 +351,7 @@ fn convolve_group(
 /// Sums of products of inputs and gradients, from which a filter's gradient follows.
 ///
 /// # Layout
-/// `[input block][component][gradient block][input channel]`
+/// `[component][input block][gradient block][input channel]`
 pub(crate) struct ProductSums {
     input_blocks: usize,
     gradient_blocks: usize,
@@ -353,32 +374,15 @@ impl ProductSums {
             (self.input_blocks, self.gradient_blocks),
             "blocks of both sides"
         );
-        let places = segment_places(gradient.width);
-        let runs = |map: &Transformed, block: usize, component: usize| -> Vec<std::ops::Range<usize>> {
-            let units = 0..map.units.len();
-            let starts = units.flat_map(|unit| {
-                places.iter().map(move |(pixels, components)| {
-                    (unit, pixels.len().div_ceil(TILE_SIDE), components.start)
-                })
+        let isa = gradient.isa;
+        let of_component = self.input_blocks * self.gradient_blocks;
+        self.sums.par_chunks_mut(of_component).enumerate().for_each(|(component, sums)| {
+            let rights: Vec<_> = (0..gradient.blocks).map(|block| gradient.runs(block, component)).collect();
+            let rights: Vec<_> = rights.iter().map(Vec::as_slice).collect();
+            sums.par_chunks_mut(gradient.blocks).zip(&blocks).for_each(|(sums, (input, block))| {
+                let left = input.runs(*block, component);
+                add_products(isa, OuterProducts { left: &left, rights: &rights, sums });
             });
-            starts
-                .map(|(unit, tiles, start)| {
-                    let first = (unit * map.blocks + block) * map.length
-                        + start
-                        + component * component_stride(tiles);
-                    first..first + tiles
-                })
-                .collect()
-        };
-        self.sums.par_chunks_mut(gradient.blocks).enumerate().for_each(|(index, sums)| {
-            let ((input, block), component) = (blocks[index / COMPONENTS], index % COMPONENTS);
-            let left: Vec<&[ChannelBlock]> =
-                runs(input, block, component).into_iter().map(|run| &input.values[run]).collect();
-            for (block, sums) in sums.iter_mut().enumerate() {
-                let right: Vec<&[ChannelBlock]> =
-                    runs(gradient, block, component).into_iter().map(|run| &gradient.values[run]).collect();
-                add_products(input.isa, OuterProducts { left: &left, right: &right, sums });
-            }
         });
     }
 
@@ -392,8 +396,8 @@ impl ProductSums {
             .map(|&(block, lane)| {
                 let of_block = |gradient_block: usize| {
                     filter_gradients(&std::array::from_fn(|component| {
-                        let index = (block * COMPONENTS + component) * self.gradient_blocks + gradient_block;
-                        self.sums[index][lane]
+                        let row = component * self.input_blocks + block;
+                        self.sums[row * self.gradient_blocks + gradient_block][lane]
                     }))
                 };
                 (0..self.gradient_blocks).map(of_block).collect()

@@ -144,8 +144,13 @@ fn transform(isa: Isa) {
     let row = vec![ChannelBlock::splat(0.5); PIXELS + 2];
     let mut output = vec![ChannelBlock::ZERO; segment_length(PIXELS)];
     let seconds = times(|| {
-        let segment =
-            TransformSegment { rows: [Some(&row[..]); 6], factor: 1, pixels: 0..PIXELS, output: &mut output };
+        let segment = TransformSegment {
+            rows: [Some(&row[..]); 6],
+            factor: 1,
+            pixels: 0..PIXELS,
+            first_tile: 0,
+            output: &mut output,
+        };
         transform_segment(isa, segment);
     });
     println!("{isa:11} transform of {PIXELS} x 4 pixels, 16 channels: {:.1} µs", seconds.1 * 1e6);

@@ -8,16 +8,16 @@
 
 use crate::block::{CHANNELS_PER_BLOCK, ChannelBlock};
 use crate::simd::Simd;
-use crate::transform::{COMPONENTS, TILE_REACH, TILE_SIDE, component_stride, constant, segment_length, zero};
+use crate::transform::{COMPONENTS, TILE_REACH, TILE_SIDE, assert_tiles_fit, constant, zero};
 
-/// Sixteen times sixteen sums of products over pixels or tiles.
+/// Sixteen times sixteen sums of products over pixels or tiles, for each of some right sides.
 ///
 /// ```text
-/// sums[i][o] += sum over runs r and positions p of left[r][p][i] * right[r][p][o]
+/// sums[k][i][o] += sum over runs r and positions p of left[r][p][i] * rights[k][r][p][o]
 /// ```
 ///
 /// # Shapes
-/// - `left`, `right`: as many runs each; runs of one place are of the same length
+/// - `left`, `rights[k]`: as many runs each; runs of one place are of the same length
 ///
 /// # Values
 /// Any; NaN and infinity pass through to the sums of their lanes.
@@ -25,25 +25,50 @@ use crate::transform::{COMPONENTS, TILE_REACH, TILE_SIDE, component_stride, cons
 pub struct OuterProducts<'a, 'o> {
     /// Runs of the input.
     pub left: &'a [&'a [ChannelBlock]],
-    /// Runs of the output's gradient.
-    pub right: &'a [&'a [ChannelBlock]],
-    /// What they are added to: a block of output channels for each input channel.
-    pub sums: &'o mut [ChannelBlock; CHANNELS_PER_BLOCK],
+    /// Runs of each block of the output's gradient.
+    pub rights: &'a [&'a [&'a [ChannelBlock]]],
+    /// What they are added to: for each right side a block of output channels for each input channel.
+    pub sums: &'o mut [[ChannelBlock; CHANNELS_PER_BLOCK]],
 }
 
 impl OuterProducts<'_, '_> {
     /// Stops where the arguments do not hold together: the proof that the micro-kernel's pointers stay inside.
     pub(crate) fn assert_consistent(&self) {
-        assert_eq!(self.left.len(), self.right.len(), "runs of both sides");
-        let is_same = |(left, right): (&&[ChannelBlock], &&[ChannelBlock])| left.len() == right.len();
-        assert!(self.left.iter().zip(self.right).all(is_same), "runs of one place have one length");
+        assert_eq!(self.rights.len(), self.sums.len(), "sums for each right side");
+        for right in self.rights {
+            assert_eq!(self.left.len(), right.len(), "runs of both sides");
+            let is_same = |(left, right): (&&[ChannelBlock], &&[ChannelBlock])| left.len() == right.len();
+            assert!(self.left.iter().zip(*right).all(is_same), "runs of one place have one length");
+        }
     }
 }
 
-/// Adds up outer products with at most `P` rows of sums in registers; must be inlined into a function that enables the
-/// instruction set of `S`.
+/// Adds up outer products with at most `P` rows of `G` right sides' sums in registers; must be inlined into a function that enables
+/// the instruction set of `S`.
 #[inline(always)]
-pub(crate) fn add_products<S: Simd, const P: usize>(simd: S, call: &mut OuterProducts<'_, '_>) {
+pub(crate) fn add_products<S: Simd, const P: usize, const G: usize>(
+    simd: S,
+    call: &mut OuterProducts<'_, '_>,
+) {
+    let mut done = 0;
+    while done < call.rights.len() {
+        if G > 1 && call.rights.len() - done >= G {
+            add_group::<S, P, G>(simd, call, done);
+            done += G;
+        } else {
+            add_group::<S, P, 1>(simd, call, done);
+            done += 1;
+        }
+    }
+}
+
+/// Sums of `G` right sides from number `member` on.
+#[inline(always)]
+fn add_group<S: Simd, const P: usize, const G: usize>(
+    simd: S,
+    call: &mut OuterProducts<'_, '_>,
+    member: usize,
+) {
     // Groups of nearly equal width: a narrow last one would wait for its own latencies.
     let groups = CHANNELS_PER_BLOCK.div_ceil(P);
     let (base, wider) = (CHANNELS_PER_BLOCK / groups, CHANNELS_PER_BLOCK % groups);
@@ -51,39 +76,65 @@ pub(crate) fn add_products<S: Simd, const P: usize>(simd: S, call: &mut OuterPro
     for group in 0..groups {
         let rows = base + usize::from(group < wider);
         match rows {
-            2 => add_rows::<S, 2>(simd, call, first),
-            5 => add_rows::<S, 5>(simd, call, first),
-            6 => add_rows::<S, 6>(simd, call, first),
-            8 => add_rows::<S, 8>(simd, call, first),
-            _ => (first..first + rows).for_each(|row| add_rows::<S, 1>(simd, call, row)),
+            2 => add_rows::<S, 2, G>(simd, call, member, first),
+            5 => add_rows::<S, 5, G>(simd, call, member, first),
+            6 => add_rows::<S, 6, G>(simd, call, member, first),
+            8 => add_rows::<S, 8, G>(simd, call, member, first),
+            _ => (first..first + rows).for_each(|row| add_rows::<S, 1, G>(simd, call, member, row)),
         }
         first += rows;
     }
 }
 
-/// Sums of the input channels from `first` on.
+/// Sums of `ROWS` input channels from `first` on, with `G` right sides from number `member` on.
 #[inline(always)]
-fn add_rows<S: Simd, const ROWS: usize>(simd: S, call: &mut OuterProducts<'_, '_>, first: usize) {
-    let mut sums = [zero(simd); ROWS];
-    for (row, sum) in sums.iter_mut().enumerate() {
-        // SAFETY: the reference is to sixteen `f32`.
-        *sum = unsafe { simd.load(call.sums[first + row].0.as_ptr()) };
+#[expect(
+    clippy::needless_range_loop,
+    reason = "behind iterators the compiler keeps many sums on the stack instead of in registers"
+)]
+fn add_rows<S: Simd, const ROWS: usize, const G: usize>(
+    simd: S,
+    call: &mut OuterProducts<'_, '_>,
+    member: usize,
+    first: usize,
+) {
+    let mut sums = [[zero(simd); G]; ROWS];
+    for row in 0..ROWS {
+        for side in 0..G {
+            // SAFETY: the reference is to sixteen `f32`.
+            sums[row][side] = unsafe { simd.load(call.sums[member + side][first + row].0.as_ptr()) };
+        }
     }
-    for (left, right) in call.left.iter().zip(call.right) {
-        for (left, right) in left.iter().zip(right.iter()) {
-            // SAFETY: both references are to sixteen `f32`; `first + ROWS` is at most sixteen.
+    for run in 0..call.left.len() {
+        let left = call.left[run];
+        let mut rights = [left.as_ptr(); G];
+        for side in 0..G {
+            rights[side] = call.rights[member + side][run].as_ptr();
+        }
+        for position in 0..left.len() {
+            // SAFETY: `assert_consistent` saw runs of one length, whose blocks are sixteen `f32` each; `first + ROWS` is at
+            // most sixteen.
             unsafe {
-                let right = simd.load(right.0.as_ptr());
-                for (row, sum) in sums.iter_mut().enumerate() {
-                    let scalar = simd.splat(left.0.as_ptr().add(first + row));
-                    *sum = simd.multiply_add_splat(*sum, right, scalar);
+                let scalars = left.as_ptr().add(position).cast::<f32>().add(first);
+                let mut lanes = [zero(simd); G];
+                for side in 0..G {
+                    lanes[side] = simd.load(rights[side].add(position).cast());
+                }
+                for row in 0..ROWS {
+                    let scalar = simd.splat(scalars.add(row));
+                    for side in 0..G {
+                        sums[row][side] = simd.multiply_add_splat(sums[row][side], lanes[side], scalar);
+                    }
                 }
             }
         }
     }
-    for (row, sum) in sums.into_iter().enumerate() {
-        // SAFETY: the reference is to sixteen `f32`.
-        unsafe { simd.store(call.sums[first + row].0.as_mut_ptr(), sum) };
+    for row in 0..ROWS {
+        for side in 0..G {
+            let target = &mut call.sums[member + side][first + row];
+            // SAFETY: the reference is to sixteen `f32`.
+            unsafe { simd.store(target.0.as_mut_ptr(), sums[row][side]) };
+        }
     }
 }
 
@@ -94,7 +145,9 @@ pub struct TransformGradient<'a, 'o> {
     pub rows: &'a [&'a [ChannelBlock]],
     /// Pixels of the segment.
     pub pixels: usize,
-    /// `[36][stride]`, [`segment_length`](crate::segment_length) of the pixels.
+    /// As [`TransformSegment::first_tile`](crate::TransformSegment::first_tile).
+    pub first_tile: usize,
+    /// `[36][stride]`, [`segment_length`](crate::segment_length) of the pixels, or [`joined_length`](crate::joined_length).
     pub output: &'o mut [ChannelBlock],
 }
 
@@ -104,7 +157,7 @@ impl TransformGradient<'_, '_> {
         assert!((1..=TILE_SIDE).contains(&self.rows.len()), "{} rows of a tile", self.rows.len());
         let has_pixels = |row: &&[ChannelBlock]| row.len() == self.pixels;
         assert!(self.pixels > 0 && self.rows.iter().all(has_pixels), "rows of {} pixels", self.pixels);
-        assert_eq!(self.output.len(), segment_length(self.pixels), "36 components of each tile");
+        assert_tiles_fit(self.pixels, self.first_tile, self.output.len());
     }
 }
 
@@ -112,7 +165,7 @@ impl TransformGradient<'_, '_> {
 #[inline(always)]
 pub(crate) fn transform<S: Simd>(simd: S, call: &mut TransformGradient<'_, '_>) {
     let tiles = call.pixels.div_ceil(TILE_SIDE);
-    let stride = component_stride(tiles);
+    let stride = call.output.len() / COMPONENTS;
     for tile in 0..tiles {
         // No closures here: they would not be compiled for the instruction set, and each operation would stay a call.
         let mut lines = [[zero(simd); TILE_REACH]; TILE_SIDE];
@@ -129,7 +182,7 @@ pub(crate) fn transform<S: Simd>(simd: S, call: &mut TransformGradient<'_, '_>) 
             let [a, b, c, d] = &lines;
             let line = [a[column], b[column], c[column], d[column]];
             for (row, block) in gradient_line(simd, line).into_iter().enumerate() {
-                let target = &mut call.output[(row * TILE_REACH + column) * stride + tile];
+                let target = &mut call.output[(row * TILE_REACH + column) * stride + call.first_tile + tile];
                 // SAFETY: the reference is to sixteen `f32`.
                 unsafe { simd.store(target.0.as_mut_ptr(), block) };
             }

@@ -199,7 +199,7 @@ macro_rules! token {
             pub(crate) fn add_products(self, call: &mut OuterProducts<'_, '_>) {
                 #[target_feature($(enable = $feature),+)]
                 fn enabled(token: $name, call: &mut OuterProducts<'_, '_>) {
-                    gradient::add_products::<$name, $positions>(token, call);
+                    gradient::add_products::<$name, $positions, $blocks>(token, call);
                 }
                 // SAFETY: the token proves the features.
                 unsafe { enabled(self, call) }

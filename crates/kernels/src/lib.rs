@@ -41,6 +41,6 @@ pub use gradient::{OuterProducts, TransformGradient, filter_gradients};
 pub use isa::{Isa, UnknownIsaError};
 pub use pack::{Kernel, PackShapeError, PackedConv, PackedKind};
 pub use transform::{
-    COMPONENTS, SEGMENT_TILES, TILE_REACH, TILE_SIDE, TransformSegment, component_stride, segment_length,
-    segments, transformed_length,
+    COMPONENTS, SEGMENT_TILES, TILE_REACH, TILE_SIDE, TransformSegment, component_stride, joined_length,
+    segment_length, segments, transformed_length,
 };

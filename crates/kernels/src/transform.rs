@@ -62,6 +62,12 @@ const fn full_segment_tiles(pixels: usize) -> usize {
     if tiles == 0 { 0 } else { tiles.div_ceil(tiles.div_ceil(SEGMENT_TILES)) }
 }
 
+/// Channel blocks that `rows` rows of tiles of `pixels` pixels take together once transformed, one behind the other as one
+/// segment, for each block of its channels.
+pub const fn joined_length(pixels: usize, rows: usize) -> usize {
+    COMPONENTS * component_stride(pixels.div_ceil(TILE_SIDE) * rows)
+}
+
 /// The transform of one segment of a row of tiles, for one block of channels.
 #[derive(Debug)]
 pub struct TransformSegment<'a, 'o> {
@@ -72,7 +78,9 @@ pub struct TransformSegment<'a, 'o> {
     pub factor: usize,
     /// The segment's pixels, of the enlarged row. Starts on a whole tile.
     pub pixels: Range<usize>,
-    /// `[36][stride]`, [`segment_length`] of the segment's pixels.
+    /// Where the segment's first tile lies among those of the output: 0 unless rows of tiles are joined.
+    pub first_tile: usize,
+    /// `[36][stride]`, [`segment_length`] of the segment's pixels, or [`joined_length`].
     pub output: &'o mut [ChannelBlock],
 }
 
@@ -81,15 +89,24 @@ impl TransformSegment<'_, '_> {
     pub(crate) fn assert_consistent(&self) {
         assert!(self.factor > 0 && !self.pixels.is_empty(), "a segment of {:?}", self.pixels);
         assert!(self.pixels.start.is_multiple_of(TILE_SIDE), "a segment starts on a whole tile");
-        assert_eq!(self.output.len(), segment_length(self.pixels.len()), "36 components of each tile");
+        assert_tiles_fit(self.pixels.len(), self.first_tile, self.output.len());
     }
+}
+
+/// Stops where an output of some length has no place for the components of a segment's tiles from `first_tile` on.
+pub(crate) fn assert_tiles_fit(pixels: usize, first_tile: usize, length: usize) {
+    let tiles = pixels.div_ceil(TILE_SIDE);
+    let stride = length / COMPONENTS;
+    let fits =
+        length.is_multiple_of(COMPONENTS) && first_tile.checked_add(tiles).is_some_and(|end| end <= stride);
+    assert!(fits, "36 components of each tile: {tiles} tiles from {first_tile} on in {length} blocks");
 }
 
 /// Transforms a segment; must be inlined into a function that enables the instruction set of `S`.
 #[inline(always)]
 pub(crate) fn run<S: Simd>(simd: S, segment: &mut TransformSegment<'_, '_>) {
     let tiles = segment.pixels.len().div_ceil(TILE_SIDE);
-    let stride = component_stride(tiles);
+    let stride = segment.output.len() / COMPONENTS;
     for tile in 0..tiles {
         let first = segment.pixels.start + tile * TILE_SIDE;
         // No closures here: they would not be compiled for the instruction set, and each operation would stay a call.
@@ -107,7 +124,8 @@ pub(crate) fn run<S: Simd>(simd: S, segment: &mut TransformSegment<'_, '_>) {
             let [a, b, c, d, e, f] = &lines;
             let line = [a[column], b[column], c[column], d[column], e[column], f[column]];
             for (row, block) in transform_line(simd, line).into_iter().enumerate() {
-                let target = &mut segment.output[(row * TILE_REACH + column) * stride + tile];
+                let target =
+                    &mut segment.output[(row * TILE_REACH + column) * stride + segment.first_tile + tile];
                 // SAFETY: the reference is to sixteen `f32`.
                 unsafe { simd.store(target.0.as_mut_ptr(), block) };
             }

@@ -151,7 +151,8 @@ fn a_wider_network_goes_on_from_a_narrower() {
     let start = format!("generator.start={wide}/model.safetensors");
     let ended = esrgan(&[&backwards[..], &[&start, "--set", "generator.widen=true"]].concat());
     assert_eq!(ended.code, 2, "{}", ended.stderr);
-    let expected = "expected x4, at most 8 features, 4 growth channels, 1 blocks (rrdb); found x4, 13 features";
+    let expected =
+        "expected x4, at most 8 features, 4 growth channels, 1 blocks (rrdb); found x4, 13 features";
     assert!(ended.stderr.contains(expected), "{}", ended.stderr);
 }
 

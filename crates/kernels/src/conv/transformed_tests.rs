@@ -4,8 +4,8 @@
 use super::tests::{Values, blocked};
 use super::*;
 use crate::{
-    Arena, Isa, Kernel, PackedKind, TILE_REACH, TILE_SIDE, TransformSegment, blocks_for, conv_segment,
-    segment_length, segments, transform_segment, transformed_length,
+    Arena, Isa, Kernel, PackedKind, SEGMENT_TILES, TILE_REACH, TILE_SIDE, TransformSegment, blocks_for,
+    conv_segment, joined_length, segment_length, segments, transform_segment, transformed_length,
 };
 
 #[derive(Clone, Debug)]
@@ -214,25 +214,43 @@ fn rows(case: &Case, data: &Data) -> Vec<Vec<Vec<ChannelBlock>>> {
         .collect()
 }
 
-/// The transformed row of tiles that begins at row `y` of pixels, for each input block.
-fn transformed(isa: Isa, case: &Case, rows: &[Vec<Vec<ChannelBlock>>], y: usize) -> Vec<Vec<ChannelBlock>> {
+/// The rows of tiles at these rows `y` of pixels, transformed, for each input block: one, or several that are joined.
+fn transformed(
+    isa: Isa,
+    case: &Case,
+    rows: &[Vec<Vec<ChannelBlock>>],
+    tile_rows: &[usize],
+) -> Vec<Vec<ChannelBlock>> {
     let blocks = rows[0].len();
-    let seen: [Option<usize>; TILE_REACH] = std::array::from_fn(|index| {
-        // The row above is the first one of padding.
-        let row = (y as isize + index as isize - 1).div_euclid(case.factor as isize) + 1;
-        Some(row as usize).filter(|&row| row < rows.len())
-    });
+    let seen = |y: usize| -> [Option<usize>; TILE_REACH] {
+        std::array::from_fn(|index| {
+            // The row above is the first one of padding.
+            let row = (y as isize + index as isize - 1).div_euclid(case.factor as isize) + 1;
+            Some(row as usize).filter(|&row| row < rows.len())
+        })
+    };
+    let transform = |block: usize, y: usize, (first_tile, pixels), output: &mut [ChannelBlock]| {
+        let rows = seen(y).map(|row| row.map(|row| &rows[row][block][..]));
+        transform_segment(isa, TransformSegment { rows, factor: case.factor, pixels, first_tile, output });
+    };
     (0..blocks)
         .map(|block| {
-            let mut output = vec![ChannelBlock::splat(f32::NAN); transformed_length(case.width)];
-            let mut rest = &mut output[..];
-            for pixels in segments(case.width) {
-                let (output, behind) = rest.split_at_mut(segment_length(pixels.len()));
-                rest = behind;
-                let rows = seen.map(|row| row.map(|row| &rows[row][block][..]));
-                transform_segment(isa, TransformSegment { rows, factor: case.factor, pixels, output });
+            if let [y] = *tile_rows {
+                let mut output = vec![ChannelBlock::splat(f32::NAN); transformed_length(case.width)];
+                let mut rest = &mut output[..];
+                for pixels in segments(case.width) {
+                    let (output, behind) = rest.split_at_mut(segment_length(pixels.len()));
+                    rest = behind;
+                    transform(block, y, (0, pixels), output);
+                }
+                assert!(rest.is_empty());
+                return output;
             }
-            assert!(rest.is_empty());
+            let mut output = vec![ChannelBlock::splat(f32::NAN); joined_length(case.width, tile_rows.len())];
+            for (index, &y) in tile_rows.iter().enumerate() {
+                let first_tile = index * case.width.div_ceil(TILE_SIDE);
+                transform(block, y, (first_tile, 0..case.width), &mut output);
+            }
             output
         })
         .collect()
@@ -243,8 +261,8 @@ fn arena(case: &Case) -> Arena {
     Arena::new(PackedConv::weight_blocks(kind, kernel, &case.inputs, case.out_channels))
 }
 
-/// The output, `[row][block][pixel]`, two poisoned pixels behind each row.
-fn run(isa: Isa, case: &Case, data: &Data, members: usize) -> Vec<Vec<Vec<ChannelBlock>>> {
+/// The output, `[row][block][pixel]`, two poisoned pixels behind each row; of so many output blocks and joined rows of tiles a call.
+fn run(isa: Isa, case: &Case, data: &Data, (members, joined): (usize, usize)) -> Vec<Vec<Vec<ChannelBlock>>> {
     let biases = case.biased.then_some(&data.biases[..]);
     let packed = PackedConv::new_over_transformed(
         &arena(case),
@@ -259,9 +277,14 @@ fn run(isa: Isa, case: &Case, data: &Data, members: usize) -> Vec<Vec<Vec<Channe
         blocked(&data.slopes.iter().map(std::slice::from_ref).collect::<Vec<_>>(), 0).concat();
     let out_blocks = blocks_for(case.out_channels);
     let mut output = vec![vec![vec![ChannelBlock::splat(f32::NAN); case.width + 2]; out_blocks]; case.height];
-    for y in (0..case.height).step_by(TILE_SIDE) {
-        let transformed = transformed(isa, case, &rows, y);
-        let count = TILE_SIDE.min(case.height - y);
+    for y in (0..case.height).step_by(TILE_SIDE * joined) {
+        let count = (TILE_SIDE * joined).min(case.height - y);
+        let tile_rows: Vec<usize> = (y..y + count).step_by(TILE_SIDE).collect();
+        let transformed = transformed(isa, case, &rows, &tile_rows);
+        let length = |pixels: usize| match tile_rows.len() {
+            1 => segment_length(pixels),
+            joined => joined_length(pixels, joined),
+        };
         let residuals: Vec<(f32, Vec<Vec<Vec<ChannelBlock>>>)> = data
             .residuals
             .iter()
@@ -275,11 +298,9 @@ fn run(isa: Isa, case: &Case, data: &Data, members: usize) -> Vec<Vec<Vec<Channe
             let blocks = first..out_blocks.min(first + members);
             let mut segment = 0;
             for pixels in segments(case.width) {
-                let inputs: Vec<&[ChannelBlock]> = transformed
-                    .iter()
-                    .map(|block| &block[segment..][..segment_length(pixels.len())])
-                    .collect();
-                segment += segment_length(pixels.len());
+                let inputs: Vec<&[ChannelBlock]> =
+                    transformed.iter().map(|block| &block[segment..][..length(pixels.len())]).collect();
+                segment += length(pixels.len());
                 let added: Vec<Vec<&[ChannelBlock]>> = residuals
                     .iter()
                     .map(|(_, rows)| {
@@ -325,7 +346,7 @@ fn every_variant_agrees_with_the_oracle() {
     for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
         for (seed, case) in cases().iter().enumerate() {
             let data = Data::new(case, seed as u64);
-            for (y, blocks) in run(isa, case, &data, 1 + seed % 2).iter().enumerate() {
+            for (y, blocks) in run(isa, case, &data, (1 + seed % 2, 1)).iter().enumerate() {
                 for (out_block, row) in blocks.iter().enumerate() {
                     for (x, block) in row.iter().enumerate() {
                         if let Some(failure) = check(case, &data, (out_block, y, x), block) {
@@ -379,13 +400,37 @@ fn bits_do_not_depend_on_the_split() {
     };
     let data = Data::new(&wide, 77);
     for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
-        let whole = run(isa, &wide, &data, 2);
-        assert!(is_equal_but_for_poison(&run(isa, &wide, &data, 1), &whole), "{isa}");
+        let whole = run(isa, &wide, &data, (2, 1));
+        assert!(is_equal_but_for_poison(&run(isa, &wide, &data, (1, 1)), &whole), "{isa}");
         for width in [4, 20, 124, 128] {
-            let narrow = run(isa, &Case { width, ..wide.clone() }, &data, 2);
+            let narrow = run(isa, &Case { width, ..wide.clone() }, &data, (2, 1));
             for (narrow, wide) in narrow.iter().flatten().zip(whole.iter().flatten()) {
                 assert_eq!(narrow[..width], wide[..width], "{isa} of {width} pixels");
             }
+        }
+    }
+}
+
+/// Joined rows of tiles have the bits of single ones, the last of fewer than four rows of pixels too.
+#[test]
+fn bits_do_not_depend_on_the_rows_that_are_joined() {
+    for (width, height, joined) in
+        [(24, 24, 5), (6, 6, 2), (5, 11, 3), (1, 17, 32), (64, 10, 2), (12, 12, 10)]
+    {
+        let case = Case {
+            inputs: vec![16, 7],
+            out_channels: 40,
+            width,
+            height,
+            factor: 1,
+            residuals: 1,
+            biased: true,
+        };
+        assert!(width.div_ceil(TILE_SIDE) * joined <= SEGMENT_TILES);
+        let data = Data::new(&case, 5);
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+            let (single, found) = (run(isa, &case, &data, (2, 1)), run(isa, &case, &data, (2, joined)));
+            assert!(is_equal_but_for_poison(&found, &single), "{isa} {width}x{height} by {joined}");
         }
     }
 }

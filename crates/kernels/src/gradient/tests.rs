@@ -1,6 +1,6 @@
 use super::*;
 use crate::transform::{Lanes, outputs_of_line, transform_filters};
-use crate::{Isa, add_products, transform_gradient};
+use crate::{Isa, add_products, component_stride, segment_length, transform_gradient};
 
 fn value(seed: usize, index: usize) -> f32 {
     let mixed = (seed as u64 * 1_000_003 + index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -20,35 +20,40 @@ fn available() -> impl Iterator<Item = Isa> {
 #[test]
 fn outer_products_are_those_of_a_plain_sum() {
     for lengths in [vec![], vec![1], vec![7, 0, 3], vec![64, 1, 129], vec![300]] {
-        let runs = |seed: usize| -> Vec<Vec<ChannelBlock>> {
-            lengths.iter().enumerate().map(|(run, length)| blocks(seed + run, *length)).collect()
-        };
-        let (left, right, before) = (runs(1), runs(50), blocks(99, 16));
-        let mut expected = [[0.0_f64; 16]; 16];
-        let mut magnitude = [[0.0_f64; 16]; 16];
-        for i in 0..16 {
-            for o in 0..16 {
-                let products = left.iter().flatten().zip(right.iter().flatten());
-                let products = products.map(|(l, r)| f64::from(l.0[i]) * f64::from(r.0[o]));
-                let terms = || std::iter::once(f64::from(before[i].0[o])).chain(products.clone());
-                expected[i][o] = terms().sum();
-                magnitude[i][o] = terms().map(f64::abs).sum();
-            }
+        // With sides in pairs and a single one behind them.
+        for sides in 0..4 {
+            assert_plain_sums(&lengths, sides);
         }
-        let left: Vec<&[ChannelBlock]> = left.iter().map(Vec::as_slice).collect();
-        let right: Vec<&[ChannelBlock]> = right.iter().map(Vec::as_slice).collect();
-        for isa in available() {
-            let mut sums: [ChannelBlock; 16] = before.clone().try_into().unwrap();
-            add_products(isa, OuterProducts { left: &left, right: &right, sums: &mut sums });
-            // One rounding for the product and one for the sum of each term.
-            let terms = lengths.iter().sum::<usize>() as f64 + 1.0;
-            for i in 0..16 {
-                for o in 0..16 {
-                    let bound = 2.0 * terms * f64::from(f32::EPSILON) * magnitude[i][o];
-                    let off = (f64::from(sums[i].0[o]) - expected[i][o]).abs();
-                    assert!(off <= bound, "{isa} {lengths:?} {i} {o}: {off:e} over {bound:e}");
-                }
-            }
+    }
+}
+
+fn slices(runs: &[Vec<ChannelBlock>]) -> Vec<&[ChannelBlock]> {
+    runs.iter().map(Vec::as_slice).collect()
+}
+
+fn assert_plain_sums(lengths: &[usize], sides: usize) {
+    let runs = |seed: usize| -> Vec<Vec<ChannelBlock>> {
+        lengths.iter().enumerate().map(|(run, length)| blocks(seed + run, *length)).collect()
+    };
+    let (left, rights) = (runs(1), (0..sides).map(|side| runs(50 + 10 * side)).collect::<Vec<_>>());
+    let before: Vec<[ChannelBlock; 16]> =
+        (0..sides).map(|side| blocks(99 + side, 16).try_into().unwrap()).collect();
+    let left_slices = slices(&left);
+    let right_slices: Vec<_> = rights.iter().map(|right| slices(right)).collect();
+    let right_slices: Vec<_> = right_slices.iter().map(Vec::as_slice).collect();
+    for isa in available() {
+        let mut sums = before.clone();
+        add_products(isa, OuterProducts { left: &left_slices, rights: &right_slices, sums: &mut sums });
+        // One rounding for the product and one for the sum of each term.
+        let terms = lengths.iter().sum::<usize>() as f64 + 1.0;
+        for (side, i, o) in (0..sides).flat_map(|side| (0..256).map(move |at| (side, at / 16, at % 16))) {
+            let products = left.iter().flatten().zip(rights[side].iter().flatten());
+            let products = products.map(|(l, r)| f64::from(l.0[i]) * f64::from(r.0[o]));
+            let all = || std::iter::once(f64::from(before[side][i].0[o])).chain(products.clone());
+            let (expected, magnitude) = (all().sum::<f64>(), all().map(f64::abs).sum::<f64>());
+            let bound = 2.0 * terms * f64::from(f32::EPSILON) * magnitude;
+            let off = (f64::from(sums[side][i].0[o]) - expected).abs();
+            assert!(off <= bound, "{isa} {lengths:?} {side} {i} {o}: {off:e} over {bound:e}");
         }
     }
 }
@@ -62,7 +67,10 @@ fn the_gradient_transform_is_the_adjoint_of_the_inverse_transform() {
             let gradient: Vec<Vec<ChannelBlock>> = (0..rows).map(|row| blocks(10 + row, pixels)).collect();
             let lines: Vec<&[ChannelBlock]> = gradient.iter().map(Vec::as_slice).collect();
             let mut transformed = vec![ChannelBlock::splat(f32::NAN); segment_length(pixels)];
-            transform_gradient(isa, TransformGradient { rows: &lines, pixels, output: &mut transformed });
+            transform_gradient(
+                isa,
+                TransformGradient { rows: &lines, pixels, first_tile: 0, output: &mut transformed },
+            );
             let sums = blocks(77, segment_length(pixels));
             let stride = component_stride(tiles);
             for lane in 0..16 {
@@ -124,6 +132,6 @@ fn filter_gradients_are_the_adjoint_of_the_filter_transform() {
 #[should_panic(expected = "one length")]
 fn runs_of_different_lengths_are_refused() {
     let (left, right) = (blocks(1, 3), blocks(2, 4));
-    let mut sums = [ChannelBlock::ZERO; 16];
-    add_products(Isa::Portable, OuterProducts { left: &[&left], right: &[&right], sums: &mut sums });
+    let mut sums = [[ChannelBlock::ZERO; 16]];
+    add_products(Isa::Portable, OuterProducts { left: &[&left], rights: &[&[&right]], sums: &mut sums });
 }

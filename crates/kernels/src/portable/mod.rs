@@ -103,7 +103,7 @@ pub(crate) fn transform_segment(segment: &mut TransformSegment<'_, '_>) {
 
 /// Adds up outer products.
 pub(crate) fn add_products(call: &mut OuterProducts<'_, '_>) {
-    gradient::add_products::<Portable, 2>(Portable, call);
+    gradient::add_products::<Portable, 2, 1>(Portable, call);
 }
 
 /// Transforms a segment of a gradient.
