@@ -9,6 +9,7 @@
 use crate::block::{CHANNELS_PER_BLOCK, ChannelBlock};
 use crate::conv::{ConvRow, Epilogue};
 use crate::simd::Simd;
+use crate::transform::zero;
 
 /// Positions of a segment. Tuned on AMD EPYC (Zen 3), 2026-11: 32 to 128 are alike.
 const SEGMENT_POSITIONS: usize = 96;
@@ -137,6 +138,7 @@ pub(crate) unsafe fn accumulate_width<S: Simd, const P: usize, const G: usize>(
 /// # Safety
 /// As for [`accumulate_width`], `width` being `P`.
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "as in `multiply_add_step`")]
 unsafe fn accumulate_tile<S: Simd, const P: usize, const G: usize>(
     simd: S,
     chunk: &Chunk<'_>,
@@ -145,14 +147,16 @@ unsafe fn accumulate_tile<S: Simd, const P: usize, const G: usize>(
     sums: [*mut ChannelBlock; G],
     is_first: bool,
 ) {
-    let zero = ChannelBlock::ZERO;
-    let mut tile: [[S::Block; G]; P] = std::array::from_fn(|position| {
-        std::array::from_fn(|member| {
-            let sum = if is_first { &raw const zero } else { sums[member].wrapping_add(position) };
-            // SAFETY: the caller promises readable sums unless these are the first products.
-            unsafe { simd.load(sum.cast()) }
-        })
-    });
+    // No closures around loads and stores: they would not be compiled for the instruction set, and each would stay a call.
+    let mut tile = [[zero(simd); G]; P];
+    if !is_first {
+        for position in 0..P {
+            for member in 0..G {
+                // SAFETY: the caller promises readable sums.
+                tile[position][member] = unsafe { simd.load(sums[member].add(position).cast()) };
+            }
+        }
+    }
     let mut weights: [*const f32; G] = weights.map(|panel| panel.as_ptr().cast());
     for (rows, &channels) in chunk.rows.chunks_exact(chunk.kernel_rows).zip(chunk.channels) {
         // All sixteen channels of neighbouring columns are one run of memory; of a narrower block each column is its own.
@@ -170,18 +174,21 @@ unsafe fn accumulate_tile<S: Simd, const P: usize, const G: usize>(
                     // positions; the weights hold `rows * columns * channels` blocks, one of which each step consumes.
                     unsafe {
                         let scalars = row.add(run * CHANNELS_PER_BLOCK + step);
-                        let lanes: [S::Block; G] = weights.map(|weights| simd.load(weights));
+                        let mut lanes = [zero(simd); G];
+                        for member in 0..G {
+                            lanes[member] = simd.load(weights[member]);
+                            weights[member] = weights[member].add(CHANNELS_PER_BLOCK);
+                        }
                         multiply_add_step(simd, &mut tile, lanes, scalars);
-                        weights = weights.map(|weights| weights.add(CHANNELS_PER_BLOCK));
                     }
                 }
             }
         }
     }
-    for (position, members) in tile.into_iter().enumerate() {
-        for (member, block) in members.into_iter().enumerate() {
+    for position in 0..P {
+        for member in 0..G {
             // SAFETY: the caller promises writable sums.
-            unsafe { simd.store(sums[member].add(position).cast(), block) };
+            unsafe { simd.store(sums[member].add(position).cast(), tile[position][member]) };
         }
     }
 }
