@@ -26,8 +26,8 @@ type Sums = [ChannelBlock; COMPONENTS * SEGMENT_TILES];
 /// they are short enough to have no more tiles together than a segment may have.
 ///
 /// # Shapes
-/// - `inputs`: one transformed segment for each input block, as [`transform_segment`](crate::transform_segment) made it; several
-///   rows of tiles are joined in it
+/// - `inputs`: one transformed segment for each input block, as [`transform_segment`](crate::transform_segment) made it, in which
+///   several rows of tiles are joined; or for each row of tiles, one after the other, one for each input block
 /// - `outputs`: `rows` rows for each output block from `first_out_block` on, those of one block together; each of `pixels`
 /// - residual rows: as `outputs`
 ///
@@ -52,6 +52,15 @@ pub struct ConvSegment<'a, 'o> {
 }
 
 impl ConvSegment<'_, '_> {
+    /// Rows of tiles that lie in each input segment.
+    fn joined_rows(&self) -> usize {
+        if self.inputs.len() == self.weights.input_block_channels().len() {
+            self.rows.div_ceil(TILE_SIDE)
+        } else {
+            1
+        }
+    }
+
     /// Stops where the arguments do not hold together: the proof that the micro-kernel's pointers stay inside.
     pub(crate) fn assert_consistent(&self) {
         assert!(self.weights.is_over_transformed(), "weights packed for transformed rows");
@@ -60,8 +69,12 @@ impl ConvSegment<'_, '_> {
         let tile_rows = self.rows.div_ceil(TILE_SIDE);
         assert!((1..=SEGMENT_TILES).contains(&(tile_rows * tiles)), "{} rows of {tiles} tiles", self.rows);
         let blocks = self.weights.input_block_channels().len();
-        assert_eq!(self.inputs.len(), blocks, "a segment for each input block");
-        let needed = joined_length(self.pixels, tile_rows);
+        assert!(
+            [blocks, blocks * tile_rows].contains(&self.inputs.len()),
+            "{} segments for {tile_rows} rows of tiles of {blocks} input blocks",
+            self.inputs.len()
+        );
+        let needed = joined_length(self.pixels, self.joined_rows());
         assert!(
             self.inputs.iter().all(|segment| segment.len() >= needed),
             "an input segment is shorter than {needed} blocks"
@@ -123,7 +136,7 @@ fn member_sums(sums: *mut ChannelBlock, member: usize) -> *mut ChannelBlock {
     sums.wrapping_add(member * COMPONENTS * SEGMENT_TILES)
 }
 
-/// Computes one component's sums of `G` members, from member `first` on.
+/// Computes one component's sums of `G` members, from member `first` on. Those of a row of tiles follow the last row's.
 #[inline(always)]
 fn multiply_component<S: Simd, const P: usize, const G: usize>(
     simd: S,
@@ -132,25 +145,27 @@ fn multiply_component<S: Simd, const P: usize, const G: usize>(
     first: usize,
     sums: *mut ChannelBlock,
 ) {
-    let count = call.rows.div_ceil(TILE_SIDE) * call.pixels.div_ceil(TILE_SIDE);
+    let count = call.joined_rows() * call.pixels.div_ceil(TILE_SIDE);
     let weights: [&[ChannelBlock]; G] =
         std::array::from_fn(|member| call.weights.panel(call.first_out_block + first + member, component));
     let channels = call.weights.input_block_channels();
-    let chunk = Chunk { rows: call.inputs, kernel_rows: 1, columns: 1, channels };
     // Groups of nearly equal width: a narrow last one would wait for its own latencies.
     let groups = count.div_ceil(P);
     let (base, wider) = (count / groups, count % groups);
-    let mut tile = 0;
-    for group in 0..groups {
-        let width = base + usize::from(group < wider);
-        let place = component * SEGMENT_TILES + tile;
-        let sums: [*mut ChannelBlock; G] =
-            std::array::from_fn(|member| member_sums(sums, first + member).wrapping_add(place));
-        let x = component * component_stride(count) + tile;
-        // SAFETY: `assert_consistent` saw segments that hold component and tiles, and at most as many tiles and members as
-        // there are sums; `true` has the sums written without being read.
-        unsafe { accumulate_width::<S, P, G>(simd, &chunk, weights, (x, width), sums, true) };
-        tile += width;
+    let mut place = component * SEGMENT_TILES;
+    for rows in call.inputs.chunks_exact(channels.len()) {
+        let chunk = Chunk { rows, kernel_rows: 1, columns: 1, channels };
+        let mut x = component * component_stride(count);
+        for group in 0..groups {
+            let width = base + usize::from(group < wider);
+            let sums: [*mut ChannelBlock; G] =
+                std::array::from_fn(|member| member_sums(sums, first + member).wrapping_add(place));
+            // SAFETY: `assert_consistent` saw segments that hold component and tiles, and at most as many tiles and
+            // members as there are sums; `true` has the sums written without being read.
+            unsafe { accumulate_width::<S, P, G>(simd, &chunk, weights, (x, width), sums, true) };
+            x += width;
+            place += width;
+        }
     }
 }
 
