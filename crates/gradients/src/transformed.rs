@@ -120,8 +120,9 @@ impl Transformed {
 
 /// Units that one call of the kernel takes together: as many as have no more tiles than a segment may have.
 fn groups(units: Range<usize>, width: usize) -> Vec<Range<usize>> {
+    // Where a row has several segments each has more than half of the most tiles, so that no rows are joined.
     let tiles = segments(width).next().map_or(1, |pixels| pixels.len().div_ceil(TILE_SIDE));
-    let most = if segments(width).nth(1).is_some() { 1 } else { (SEGMENT_TILES / tiles).max(1) };
+    let most = SEGMENT_TILES / tiles;
     units.clone().step_by(most).map(|first| first..units.end.min(first + most)).collect()
 }
 

@@ -43,7 +43,7 @@ pub fn segments(pixels: usize) -> impl Iterator<Item = Range<usize>> {
 
 /// Channel blocks that a segment of `pixels` pixels takes once transformed, for each block of its channels.
 pub const fn segment_length(pixels: usize) -> usize {
-    COMPONENTS * component_stride(pixels.div_ceil(TILE_SIDE))
+    joined_length(pixels, 1)
 }
 
 /// Channel blocks that all segments of a row of `pixels` pixels take, for each block of its channels.

@@ -33,8 +33,7 @@ impl Generator {
             return Err(ModelError::Narrower { expected: Box::new(wide), found: Box::new(narrow) });
         }
         let mut parameters = self.initial(seed);
-        let shapes: Vec<_> = self.tensors();
-        for ((name, shape), values) in shapes.iter().zip(parameters.values_mut()) {
+        for ((name, shape), values) in self.tensors().iter().zip(parameters.values_mut()) {
             let Some(known) = model.weights.get(name) else {
                 return Err(ModelError::Missing { name: name.clone(), shape: shape.clone() });
             };

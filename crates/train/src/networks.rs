@@ -99,13 +99,13 @@ impl Networks {
         };
         let model =
             load(start, &LoadOptions::default()).map_err(|source| TrainError::start(start, source.into()))?;
-        let widened = self.generator.widened(&model, recipe.seed);
+        let widened = || self.generator.widened(&model, recipe.seed);
         if recipe.generator.widen {
-            return widened.map_err(|source| TrainError::start(start, source));
+            return widened().map_err(|source| TrainError::start(start, source));
         }
         let tensors = self.generator.tensors();
         let parameters = match Parameters::from_weights(&tensors, &model.weights) {
-            Err(found @ ModelError::Shape { .. }) if widened.is_ok() => {
+            Err(found @ ModelError::Shape { .. }) if widened().is_ok() => {
                 return Err(TrainError::Narrower { path: start.clone(), found });
             }
             found => found.map_err(|source| TrainError::start(start, source))?,

@@ -299,10 +299,8 @@ fn run(
             Rows::Joined(_) => transformed(isa, case, &rows, &tile_rows),
             Rows::Apart(_) => tile_rows.iter().flat_map(|y| transformed(isa, case, &rows, &[*y])).collect(),
         };
-        let length = |pixels: usize| match together {
-            Rows::Joined(_) if tile_rows.len() > 1 => joined_length(pixels, tile_rows.len()),
-            _ => segment_length(pixels),
-        };
+        let joined = if matches!(together, Rows::Joined(_)) { tile_rows.len() } else { 1 };
+        let length = |pixels: usize| joined_length(pixels, joined);
         let residuals: Vec<(f32, Vec<Vec<Vec<ChannelBlock>>>)> = data
             .residuals
             .iter()
