@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use esrgan_gradients::{Conv3x3, DenseBlock, FeatureMap, Isa, KeptFilters, Precision};
+use esrgan_gradients::{Conv3x3, DenseBlock, Edge, FeatureMap, Isa, KeptFilters, Precision};
 
 fn values(count: usize) -> Vec<f32> {
     (0..count).map(|i| ((i * 7919) % 1000) as f32 / 10_000.0 - 0.05).collect()
@@ -33,6 +33,7 @@ fn dense_block(isa: Isa) {
         features,
         growth,
         scale: 0.2,
+        edge: Edge::Zero,
         precision: Precision::F32,
     };
     let shape = [4, 64, 24, 24];
@@ -56,6 +57,7 @@ fn convolution(isa: Isa, inputs: usize, outputs: usize, side: usize) {
         channels: (inputs, outputs),
         factor: 1,
         slope: Some(0.2),
+        edge: Edge::Zero,
         precision: Precision::F32,
         kept: Some(&kept),
     };

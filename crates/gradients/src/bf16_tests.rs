@@ -4,9 +4,10 @@
 //! rounded twice, would be off a thousand times as much.
 
 use super::*;
+use crate::edge::ringed;
 use crate::method::Winograd;
 use crate::paired::Bf16;
-use crate::tests::{Plain, PlainBlock, PlainConv, enlarged, joined, shrunk, values};
+use crate::tests::{EDGES, Plain, PlainBlock, PlainConv, enlarged, joined, shrunk, values};
 
 const ISA: Isa = Isa::Portable;
 
@@ -58,21 +59,24 @@ struct Rounded {
     biases: Vec<f32>,
     side: usize,
     stride: usize,
+    edge: Edge,
 }
 
 impl Rounded {
     fn new(weights: &[f32], biases: &[f32], side: usize, stride: usize) -> Self {
         let weights = rounded(weights);
-        Self { magnitudes: magnitudes(&weights), weights, biases: biases.to_vec(), side, stride }
+        let (magnitudes, biases) = (magnitudes(&weights), biases.to_vec());
+        Self { magnitudes, weights, biases, side, stride, edge: Edge::Zero }
     }
 
     fn plain(&self) -> PlainConv<'_> {
-        PlainConv { weights: &self.weights, biases: &self.biases, side: self.side, stride: self.stride }
+        let Self { weights, biases, side, stride, edge, .. } = self;
+        PlainConv { weights, biases, side: *side, stride: *stride, edge: *edge }
     }
 
     /// Of magnitudes, to be called with magnitudes. Biases are below one.
     fn of_magnitudes<'a>(&'a self, ones: &'a [f32]) -> PlainConv<'a> {
-        PlainConv { weights: &self.magnitudes, biases: ones, side: self.side, stride: self.stride }
+        PlainConv { weights: &self.magnitudes, biases: ones, ..self.plain() }
     }
 }
 
@@ -102,7 +106,7 @@ fn folded_forward(weights: &[f32], biases: &[f32], input: &Plain, factor: usize)
 
 #[test]
 fn convolutions_and_their_gradients_are_those_of_rounded_values() {
-    for (shape, out, factor, slope) in [
+    let cases = [
         ([1, 16, 4, 4], 16, 1, None),
         ([2, 5, 5, 7], 17, 1, Some(0.2)),
         ([1, 33, 9, 6], 3, 1, None),
@@ -113,9 +117,13 @@ fn convolutions_and_their_gradients_are_those_of_rounded_values() {
         ([1, 1, 1, 1], 1, 1, None),
         // Some samples after others.
         ([3, 33, 130, 131], 2, 1, None),
-    ] {
+    ];
+    // Around an enlarged map sums of weights would see what they do not see here.
+    let has_plain_sums = |factor: usize, edge: Edge| factor == 1 || edge == Edge::Zero;
+    let cases = cases.into_iter().flat_map(|case| EDGES.map(|edge| (case, edge)));
+    for ((shape, out, factor, slope), edge) in cases.filter(|(case, edge)| has_plain_sums(case.2, *edge)) {
         let [n, channels, h, w] = shape;
-        let what = format!("{shape:?} to {out}, enlarged {factor}, slope {slope:?}");
+        let what = format!("{shape:?} to {out}, enlarged {factor}, slope {slope:?}, {edge:?}");
         let (weights, biases) = (values(2, out * channels * 9), values(3, out));
         let layer = Conv3x3 {
             weights: &weights,
@@ -123,10 +131,11 @@ fn convolutions_and_their_gradients_are_those_of_rounded_values() {
             channels: (channels, out),
             factor,
             slope,
+            edge,
             precision: Precision::Bf16,
             kept: None,
         };
-        let (conv, ones) = (Rounded::new(&weights, &biases, 3, 1), vec![1.0; out]);
+        let (conv, ones) = (Rounded { edge, ..Rounded::new(&weights, &biases, 3, 1) }, vec![1.0; out]);
         let (input, plain_input, input_magnitudes) = map(shape, &values(1, shape.iter().product()));
         let output = layer.forward(ISA, &input);
         let mut expected = match factor {
@@ -334,6 +343,7 @@ fn the_number_of_threads_changes_no_bit() {
                 channels: (20, 40),
                 factor: 2,
                 slope: Some(0.2),
+                edge: Edge::Replicate,
                 precision: Precision::Bf16,
                 kept: None,
             };
@@ -356,15 +366,18 @@ fn the_number_of_threads_changes_no_bit() {
 #[test]
 fn bf16_is_near_f32() {
     let shape = [1, 16, 8, 8];
-    let block = block(16, 16);
-    let input = FeatureMap::from_planar(&values(1, shape.iter().product()), shape);
-    let layer = block.layer();
-    let pass = layer.forward(ISA, &input);
-    let bf16 = layer.sum_gradients::<Bf16>(ISA, &pass.features, &input).0.to_planar();
-    let f32 = layer.sum_gradients::<Winograd>(ISA, &pass.features, &input).0.to_planar();
-    let squares =
-        |values: &mut dyn Iterator<Item = f32>| values.map(|value| f64::from(value).powi(2)).sum::<f64>();
-    let off = squares(&mut bf16.iter().zip(&f32).map(|(a, b)| a - b));
-    let part = (off / squares(&mut f32.iter().copied())).sqrt();
-    assert!(part > 1e-5 && part < 2.0 / 256.0, "{part}");
+    for edge in EDGES {
+        let block = PlainBlock { edge, ..block(16, 16) };
+        let input = FeatureMap::from_planar(&values(1, shape.iter().product()), shape);
+        let layer = block.layer();
+        let pass = layer.forward(ISA, &input);
+        let gradient = ringed(&input, edge.ring());
+        let bf16 = layer.sum_gradients::<Bf16>(ISA, &pass.features, &gradient).0.to_planar();
+        let f32 = layer.sum_gradients::<Winograd>(ISA, &pass.features, &gradient).0.to_planar();
+        let squares =
+            |values: &mut dyn Iterator<Item = f32>| values.map(|value| f64::from(value).powi(2)).sum::<f64>();
+        let off = squares(&mut bf16.iter().zip(&f32).map(|(a, b)| a - b));
+        let part = (off / squares(&mut f32.iter().copied())).sqrt();
+        assert!(part > 1e-5 && part < 2.0 / 256.0, "{edge:?}: {part}");
+    }
 }

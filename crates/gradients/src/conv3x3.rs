@@ -1,9 +1,10 @@
-//! The centred 3x3 convolution, zeros around the map.
+//! The centred 3x3 convolution.
 
 use std::sync::OnceLock;
 
 use esrgan_kernels::Isa;
 
+use crate::edge::{Edge, ringed, without_ring};
 use crate::map::FeatureMap;
 use crate::method::{FilterBank, KeptFilters, Method, Precision, Winograd};
 use crate::paired::Bf16;
@@ -22,6 +23,8 @@ pub struct Conv3x3<'a> {
     pub factor: usize,
     /// The slope of the leaky ReLU for negative values; none for no activation.
     pub slope: Option<f32>,
+    /// What it sees beyond the edge.
+    pub edge: Edge,
     /// In what it multiplies.
     pub precision: Precision,
     /// Where the packed weights and biases stay from one use to the next, if these are always the same ones.
@@ -48,6 +51,7 @@ impl Conv3x3<'_> {
     /// # Panics
     /// Where weights, biases and the input do not have the channels' shape.
     pub fn forward(&self, isa: Isa, input: &FeatureMap<'_>) -> FeatureMap<'static> {
+        let input = &self.edge.around(input);
         let [samples, channels, height, width] = input.shape();
         assert_eq!(channels, self.channels.0, "channels of the input");
         let mut output =
@@ -57,7 +61,7 @@ impl Conv3x3<'_> {
             Precision::F32 => self.convolve::<Winograd>(isa, input, after, &mut output),
             Precision::Bf16 => self.convolve::<Bf16>(isa, input, after, &mut output),
         }
-        output
+        without_ring(output, self.edge.ring() * self.factor)
     }
 
     fn convolve<M: Method>(
@@ -97,8 +101,9 @@ impl Conv3x3<'_> {
         if let Some(slope) = self.slope {
             gradient.mask(output.expect("the output of an activation"), slope);
         }
+        let gradient = ringed(&gradient, self.edge.ring() * self.factor);
         let parameters = input.map(|input| {
-            let map = (input, self.factor);
+            let map = (&self.edge.around(input), self.factor);
             let weights = match self.precision {
                 Precision::F32 => Winograd::weight_gradient_of_map(isa, map, &gradient, self.channels),
                 Precision::Bf16 => Bf16::weight_gradient_of_map(isa, map, &gradient, self.channels),
@@ -107,7 +112,9 @@ impl Conv3x3<'_> {
         });
         let input = wants_input.then(|| {
             let enlarged = self.input_gradient(isa, &gradient);
-            if self.factor == 1 { enlarged } else { enlarged.sums_of_squares(self.factor) }
+            let mut found = if self.factor == 1 { enlarged } else { enlarged.sums_of_squares(self.factor) };
+            self.edge.fold(&mut found);
+            without_ring(found, self.edge.ring())
         });
         Conv3x3Gradients { input, parameters }
     }

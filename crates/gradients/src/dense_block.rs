@@ -7,6 +7,7 @@ use esrgan_kernels::Isa;
 use rayon::prelude::*;
 
 use crate::conv3x3::turned;
+use crate::edge::{Edge, ringed, without_ring};
 use crate::map::FeatureMap;
 use crate::method::{FilterBank, Method, Precision, Winograd};
 use crate::paired::Bf16;
@@ -31,6 +32,8 @@ pub struct DenseBlock<'a> {
     pub growth: usize,
     /// What the last convolution is multiplied with, 0.2 in the paper.
     pub scale: f32,
+    /// What its convolutions see beyond the edge.
+    pub edge: Edge,
     /// In what its convolutions multiply.
     pub precision: Precision,
 }
@@ -40,7 +43,7 @@ pub struct DenseBlock<'a> {
 pub struct DenseBlockPass {
     /// The output.
     pub output: FeatureMap<'static>,
-    /// The features.
+    /// The features, within the [`Edge::ring`] that convolutions saw around them.
     pub features: [FeatureMap<'static>; CONVOLUTIONS - 1],
 }
 
@@ -92,19 +95,27 @@ impl DenseBlock<'_> {
                 })
             })
             .collect();
+        let input = &self.edge.around(input);
         let mut read = vec![M::read(isa, input)];
         let features = std::array::from_fn(|index| {
             let mut feature = FeatureMap::to_overwrite_like(input, self.growth);
             let inputs: Vec<&M::Input> = read.iter().collect();
             let after = After { slope: Some(SLOPE), residual: None };
-            read.push(M::convolve_and_read(isa, &inputs, &packed[index], after, &mut feature));
+            read.push(match self.edge {
+                Edge::Zero => M::convolve_and_read(isa, &inputs, &packed[index], after, &mut feature),
+                edge @ Edge::Replicate => {
+                    M::convolve(isa, &inputs, &packed[index], after, &mut feature);
+                    edge.write(&mut feature);
+                    M::read(isa, &feature)
+                }
+            });
             feature
         });
         let mut output = FeatureMap::to_overwrite_like(input, self.features);
         let inputs: Vec<&M::Input> = read.iter().collect();
         let after = After { slope: None, residual: Some((self.scale, input)) };
         M::convolve(isa, &inputs, &packed[CONVOLUTIONS - 1], after, &mut output);
-        DenseBlockPass { output, features }
+        DenseBlockPass { output: without_ring(output, self.edge.ring()), features }
     }
 
     /// The gradients, from the input, the features that the forward pass left, and the output's gradient.
@@ -131,12 +142,14 @@ impl DenseBlock<'_> {
         (input, features): (&FeatureMap<'_>, &[FeatureMap<'_>]),
         gradient: &FeatureMap<'_>,
     ) -> DenseBlockGradients {
-        let (of_input, sums) = self.sum_gradients::<M>(isa, features, gradient);
-        let (weights, biases) = self.parameter_gradients::<M>(isa, (input, features), &sums);
+        let (of_input, sums) = self.sum_gradients::<M>(isa, features, &ringed(gradient, self.edge.ring()));
+        let seen = (&self.edge.around(input), features);
+        let (weights, biases) = self.parameter_gradients::<M>(isa, seen, &sums);
         DenseBlockGradients { input: of_input, weights, biases }
     }
 
-    /// The gradients of the input and of the convolutions' sums, the first convolution first.
+    /// The gradients of the input and of the convolutions' sums, the first convolution first. The output's gradient and those of
+    /// the sums lie in a ring of zeros.
     pub(crate) fn sum_gradients<M: Method>(
         &self,
         isa: Isa,
@@ -152,6 +165,7 @@ impl DenseBlock<'_> {
             let mut sum = FeatureMap::to_overwrite_like(gradient, self.growth);
             let inputs: Vec<&M::Input> = read.iter().collect();
             M::convolve(isa, &inputs, &packed[part], After::default(), &mut sum);
+            self.edge.fold(&mut sum);
             sum.mask(&features[part - 1], SLOPE);
             read.push(M::read(isa, &sum));
             sums.push(sum);
@@ -160,8 +174,9 @@ impl DenseBlock<'_> {
         let inputs: Vec<&M::Input> = read.iter().collect();
         let after = After { slope: None, residual: Some((1.0, gradient)) };
         M::convolve(isa, &inputs, &packed[0], after, &mut of_input);
+        self.edge.fold(&mut of_input);
         sums.reverse();
-        (of_input, sums)
+        (without_ring(of_input, self.edge.ring()), sums)
     }
 
     /// The filters by which the gradients of the sums of all later convolutions, the last first, become that of the input

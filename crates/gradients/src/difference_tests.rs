@@ -1,7 +1,7 @@
 //! Gradients against finite differences of the layers' definitions in f64: nothing here knows how a gradient is derived.
 
 use super::*;
-use crate::tests::{Plain, PlainBlock, PlainConv, available, enlarged, joined, values};
+use crate::tests::{EDGES, Plain, PlainBlock, PlainConv, available, enlarged, joined, values};
 
 /// Half the distance between the two values of a difference: so small that no kink of an activation lies between, and large
 /// against the rounding of f64.
@@ -56,14 +56,17 @@ fn weighted(values: &[f64], weights: &[f32]) -> f64 {
 
 #[test]
 fn gradients_of_convolutions_are_differences() {
-    for (shape @ [n, channels, h, w], out, factor) in [([2, 5, 6, 7], 18, 1), ([1, 17, 4, 3], 5, 2)] {
-        let what = format!("{shape:?} to {out}, enlarged {factor}");
+    let cases = [([2, 5, 6, 7], 18, 1), ([1, 17, 4, 3], 5, 2)].into_iter();
+    for ((shape @ [n, channels, h, w], out, factor), edge) in
+        cases.flat_map(|case| EDGES.map(|edge| (case, edge)))
+    {
+        let what = format!("{shape:?} to {out}, enlarged {factor}, {edge:?}");
         let slope = 0.2;
         let vectors =
             [values(1, shape.iter().product()), values(2, out * channels * 9), values(3, out)].to_vec();
         let weighting = values(4, n * out * h * w * factor * factor);
         let loss = |vectors: &[Vec<f32>]| {
-            let conv = PlainConv { weights: &vectors[1], biases: &vectors[2], side: 3, stride: 1 };
+            let conv = PlainConv { weights: &vectors[1], biases: &vectors[2], side: 3, stride: 1, edge };
             let mut output = conv.forward(&enlarged(&Plain::new(shape, &vectors[0]), factor));
             leaky(&mut output, slope);
             weighted(&output.values, &weighting)
@@ -75,6 +78,7 @@ fn gradients_of_convolutions_are_differences() {
                 channels: (channels, out),
                 factor,
                 slope: Some(slope),
+                edge,
                 precision: Precision::F32,
                 kept: None,
             };
@@ -95,7 +99,8 @@ fn gradients_of_strided_convolutions_are_differences() {
     let vectors = [values(1, shape.iter().product()), values(2, out * channels * 16)].to_vec();
     let weighting = values(4, n * out * h / 2 * w / 2);
     let loss = |vectors: &[Vec<f32>]| {
-        let conv = PlainConv { weights: &vectors[1], biases: &vec![0.0; out], side: 4, stride: 2 };
+        let conv =
+            PlainConv { weights: &vectors[1], biases: &vec![0.0; out], side: 4, stride: 2, edge: Edge::Zero };
         weighted(&conv.forward(&Plain::new(shape, &vectors[0])).values, &weighting)
     };
     for isa in available() {
@@ -111,36 +116,39 @@ fn gradients_of_strided_convolutions_are_differences() {
 #[test]
 fn gradients_of_dense_blocks_are_differences() {
     let (shape, growth) = ([1, 18, 5, 6], 7);
-    let block = PlainBlock::new(shape[1], growth);
-    let mut vectors = vec![values(1, shape.iter().product())];
-    vectors.extend(block.weights.iter().chain(&block.biases).cloned());
-    let weighting = values(2, vectors[0].len());
-    let loss = |vectors: &[Vec<f32>]| {
-        let conv = |index: usize| PlainConv {
-            weights: &vectors[1 + index],
-            biases: &vectors[6 + index],
-            side: 3,
-            stride: 1,
+    for edge in EDGES {
+        let block = PlainBlock { edge, ..PlainBlock::new(shape[1], growth) };
+        let mut vectors = vec![values(1, shape.iter().product())];
+        vectors.extend(block.weights.iter().chain(&block.biases).cloned());
+        let weighting = values(2, vectors[0].len());
+        let loss = |vectors: &[Vec<f32>]| {
+            let conv = |index: usize| PlainConv {
+                weights: &vectors[1 + index],
+                biases: &vectors[6 + index],
+                side: 3,
+                stride: 1,
+                edge,
+            };
+            let mut maps = vec![Plain::new(shape, &vectors[0])];
+            for index in 0..4 {
+                let mut feature = conv(index).forward(&joined(&maps));
+                leaky(&mut feature, 0.2);
+                maps.push(feature);
+            }
+            let last = conv(4).forward(&joined(&maps)).values;
+            let output: Vec<f64> =
+                last.iter().zip(&maps[0].values).map(|(sum, x)| f64::from(0.2_f32) * sum + x).collect();
+            weighted(&output, &weighting)
         };
-        let mut maps = vec![Plain::new(shape, &vectors[0])];
-        for index in 0..4 {
-            let mut feature = conv(index).forward(&joined(&maps));
-            leaky(&mut feature, 0.2);
-            maps.push(feature);
+        for isa in available() {
+            let layer = block.layer();
+            let input = FeatureMap::from_planar(&vectors[0], shape);
+            let pass = layer.forward(isa, &input);
+            let gradient = FeatureMap::from_planar(&weighting, shape);
+            let found = layer.backward(isa, &input, &pass.features, &gradient);
+            let mut gradients = vec![found.input.to_planar()];
+            gradients.extend(found.weights.into_iter().chain(found.biases));
+            assert_differences("dense block", &vectors, &gradients, loss);
         }
-        let last = conv(4).forward(&joined(&maps)).values;
-        let output: Vec<f64> =
-            last.iter().zip(&maps[0].values).map(|(sum, x)| f64::from(0.2_f32) * sum + x).collect();
-        weighted(&output, &weighting)
-    };
-    for isa in available() {
-        let layer = block.layer();
-        let input = FeatureMap::from_planar(&vectors[0], shape);
-        let pass = layer.forward(isa, &input);
-        let gradient = FeatureMap::from_planar(&weighting, shape);
-        let found = layer.backward(isa, &input, &pass.features, &gradient);
-        let mut gradients = vec![found.input.to_planar()];
-        gradients.extend(found.weights.into_iter().chain(found.biases));
-        assert_differences("dense block", &vectors, &gradients, loss);
     }
 }

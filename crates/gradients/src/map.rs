@@ -156,6 +156,12 @@ impl FeatureMap<'_> {
         values
     }
 
+    /// The same values, not copied.
+    pub(crate) fn borrowed(&self) -> FeatureMap<'_> {
+        let Self { samples, channels, height, width, .. } = *self;
+        FeatureMap { samples, channels, height, width, rows: Rows::Borrowed(&self.rows) }
+    }
+
     /// Samples, channels, height, width.
     pub fn shape(&self) -> [usize; 4] {
         [self.samples, self.channels, self.height, self.width]
@@ -186,6 +192,12 @@ impl FeatureMap<'_> {
     pub(crate) fn rows_mut(&mut self) -> impl Iterator<Item = &mut [ChannelBlock]> {
         let (length, width) = (self.row_length(), self.width);
         self.rows.chunks_exact_mut(length).map(move |row| &mut row[1..=width])
+    }
+
+    /// All rows of each block of each sample, with their padding, for several threads.
+    pub(crate) fn par_planes_mut(&mut self) -> impl IndexedParallelIterator<Item = &mut [ChannelBlock]> {
+        let length = self.height * self.row_length();
+        self.rows.par_chunks_exact_mut(length)
     }
 
     /// All rows without their padding, for several threads.

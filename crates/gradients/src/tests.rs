@@ -37,8 +37,15 @@ impl Plain {
 
     /// Zero beyond the edges.
     pub(crate) fn at(&self, n: usize, c: usize, y: isize, x: isize) -> f64 {
-        let is_inside = (0..self.shape[2] as isize).contains(&y) && (0..self.shape[3] as isize).contains(&x);
-        if is_inside { self.values[self.index([n, c, y as usize, x as usize])] } else { 0.0 }
+        self.place([n, c], (y, x), Edge::Zero).map_or(0.0, |index| self.values[index])
+    }
+
+    /// Where the value lies that a convolution sees, unless it is zero beyond the edge.
+    fn place(&self, [n, c]: [usize; 2], (y, x): (isize, isize), edge: Edge) -> Option<usize> {
+        let [height, width] = [self.shape[2], self.shape[3]].map(|side| side as isize - 1);
+        let nearest = (y.clamp(0, height), x.clamp(0, width));
+        let is_seen = edge == Edge::Replicate || nearest == (y, x);
+        is_seen.then(|| self.index([n, c, nearest.0 as usize, nearest.1 as usize]))
     }
 
     pub(crate) fn places(&self) -> impl Iterator<Item = [usize; 4]> + use<> {
@@ -53,6 +60,7 @@ pub(crate) struct PlainConv<'a> {
     pub(crate) biases: &'a [f32],
     pub(crate) side: usize,
     pub(crate) stride: usize,
+    pub(crate) edge: Edge,
 }
 
 impl PlainConv<'_> {
@@ -71,7 +79,8 @@ impl PlainConv<'_> {
                 for (tap, dy, dx) in self.taps() {
                     let weight = self.weights[(o * channels + c) * self.side * self.side + tap];
                     let (y, x) = ((y * self.stride) as isize + dy, (x * self.stride) as isize + dx);
-                    sum += f64::from(weight) * input.at(n, c, y, x);
+                    let seen = input.place([n, c], (y, x), self.edge).map_or(0.0, |seen| input.values[seen]);
+                    sum += f64::from(weight) * seen;
                 }
             }
             let index = output.index(place);
@@ -93,11 +102,9 @@ impl PlainConv<'_> {
                 for (tap, dy, dx) in self.taps() {
                     let (y, x) = ((y * self.stride) as isize + dy, (x * self.stride) as isize + dx);
                     let weight = (o * channels + c) * self.side * self.side + tap;
-                    of_weights[weight] += value * input.at(n, c, y, x);
-                    if (0..input.shape[2] as isize).contains(&y) && (0..input.shape[3] as isize).contains(&x)
-                    {
-                        let index = of_input.index([n, c, y as usize, x as usize]);
-                        of_input.values[index] += value * f64::from(self.weights[weight]);
+                    if let Some(seen) = input.place([n, c], (y, x), self.edge) {
+                        of_weights[weight] += value * input.values[seen];
+                        of_input.values[seen] += value * f64::from(self.weights[weight]);
                     }
                 }
             }
@@ -139,12 +146,14 @@ pub(crate) fn shrunk(gradient: &Plain, factor: usize) -> Plain {
     output
 }
 
+pub(crate) const EDGES: [Edge; 2] = [Edge::Zero, Edge::Replicate];
+
 /// Relative to the largest value: some ten roundings, four times as large as those of the direct sum.
 const BOUND: f64 = 2e-5;
 
 #[test]
 fn convolutions_and_their_gradients_are_those_of_plain_sums() {
-    for (shape, out, factor, slope) in [
+    let cases = [
         ([1, 16, 4, 4], 16, 1, None),
         ([2, 3, 5, 7], 17, 1, Some(0.2)),
         ([1, 33, 9, 6], 3, 1, None),
@@ -152,12 +161,14 @@ fn convolutions_and_their_gradients_are_those_of_plain_sums() {
         ([2, 5, 3, 4], 18, 2, Some(0.2)),
         ([1, 2, 2, 150], 1, 1, Some(0.2)),
         ([1, 1, 1, 1], 1, 1, None),
-    ] {
+    ];
+    let cases = cases.into_iter().flat_map(|case| EDGES.map(|edge| (case, edge)));
+    for ((shape, out, factor, slope), edge) in cases {
         let [n, channels, h, w] = shape;
-        let what = format!("{shape:?} to {out}, enlarged {factor}, slope {slope:?}");
+        let what = format!("{shape:?} to {out}, enlarged {factor}, slope {slope:?}, {edge:?}");
         let (input, weights) = (values(1, n * channels * h * w), values(2, out * channels * 9));
         let biases = values(3, out);
-        let plain = PlainConv { weights: &weights, biases: &biases, side: 3, stride: 1 };
+        let plain = PlainConv { weights: &weights, biases: &biases, side: 3, stride: 1, edge };
         let plain_input = enlarged(&Plain::new(shape, &input), factor);
         let mut plain_output = plain.forward(&plain_input);
         let is_negative: Vec<bool> = plain_output.values.iter().map(|value| *value <= 0.0).collect();
@@ -177,6 +188,7 @@ fn convolutions_and_their_gradients_are_those_of_plain_sums() {
                 channels: (channels, out),
                 factor,
                 slope,
+                edge,
                 precision: Precision::F32,
                 kept: None,
             };
@@ -205,8 +217,8 @@ fn kept_filters_give_the_same_bits_and_stay_what_they_were() {
         let kept = KeptFilters::default();
         let found = |weights: &[f32], biases: &[f32], kept: Option<&KeptFilters>| {
             let (channels, slope) = ((5, 19), Some(0.0));
-            let layer =
-                Conv3x3 { weights, biases: Some(biases), channels, factor: 1, slope, precision, kept };
+            let (biases, edge) = (Some(biases), Edge::Zero);
+            let layer = Conv3x3 { weights, biases, channels, factor: 1, slope, edge, precision, kept };
             let isa = Isa::detect();
             let output = layer.forward(isa, &input);
             let gradient = FeatureMap::from_planar(&gradient, [2, 19, 7, 9]);
@@ -226,6 +238,7 @@ pub(crate) struct PlainBlock {
     pub(crate) biases: Vec<Vec<f32>>,
     pub(crate) features: usize,
     pub(crate) growth: usize,
+    pub(crate) edge: Edge,
     pub(crate) precision: Precision,
 }
 
@@ -243,12 +256,14 @@ impl PlainBlock {
             biases: biases.collect(),
             features,
             growth,
+            edge: Edge::Zero,
             precision: Precision::F32,
         }
     }
 
     fn conv(&self, index: usize) -> PlainConv<'_> {
-        PlainConv { weights: &self.weights[index], biases: &self.biases[index], side: 3, stride: 1 }
+        let (weights, biases) = (&self.weights[index], &self.biases[index]);
+        PlainConv { weights, biases, side: 3, stride: 1, edge: self.edge }
     }
 
     pub(crate) fn layer(&self) -> DenseBlock<'_> {
@@ -258,6 +273,7 @@ impl PlainBlock {
             features: self.features,
             growth: self.growth,
             scale: 0.2,
+            edge: self.edge,
             precision: self.precision,
         }
     }
@@ -280,8 +296,9 @@ pub(crate) fn joined(maps: &[Plain]) -> Plain {
 
 #[test]
 fn dense_blocks_and_their_gradients_are_those_of_plain_sums() {
-    for (shape, growth) in [([2, 16, 8, 8], 16), ([1, 7, 5, 6], 3), ([3, 20, 4, 9], 17)] {
-        let block = PlainBlock::new(shape[1], growth);
+    let cases = [([2, 16, 8, 8], 16), ([1, 7, 5, 6], 3), ([3, 20, 4, 9], 17)];
+    for ((shape, growth), edge) in cases.into_iter().flat_map(|case| EDGES.map(|edge| (case, edge))) {
+        let block = PlainBlock { edge, ..PlainBlock::new(shape[1], growth) };
         let input = values(1, shape.iter().product());
         let mut maps = vec![Plain::new(shape, &input)];
         for index in 0..4 {
@@ -374,7 +391,7 @@ fn strided_convolutions_and_their_gradients_are_those_of_plain_sums() {
         let what = format!("{shape:?} to {out}");
         let (input, weights) = (values(1, shape.iter().product()), values(2, out * shape[1] * 16));
         let biases = vec![0.0; out];
-        let plain = PlainConv { weights: &weights, biases: &biases, side: 4, stride: 2 };
+        let plain = PlainConv { weights: &weights, biases: &biases, side: 4, stride: 2, edge: Edge::Zero };
         let plain_input = Plain::new(shape, &input);
         let plain_output = plain.forward(&plain_input);
         let gradient = values(4, plain_output.values.len());

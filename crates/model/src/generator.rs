@@ -3,6 +3,7 @@
 //! Wang et al., "ESRGAN", 2018, section 3.1, with the names and the upsampling of BasicSR.
 
 use burn::tensor::Tensor;
+use esrgan_gradients::Edge;
 use esrgan_weights::{Family, ModelSpec};
 
 use crate::arithmetic::Arithmetic;
@@ -24,6 +25,7 @@ const DENSE_INITIAL_SCALE: f64 = 0.1;
 pub struct Generator {
     spec: ModelSpec,
     arithmetic: Arithmetic,
+    edge: Edge,
 }
 
 impl Generator {
@@ -33,7 +35,7 @@ impl Generator {
     /// [`ModelError::Family`] for any family but RRDB.
     pub fn new(spec: ModelSpec) -> Result<Self, ModelError> {
         match spec.family() {
-            Family::Rrdb => Ok(Self { spec, arithmetic: Arithmetic::default() }),
+            Family::Rrdb => Ok(Self { spec, arithmetic: Arithmetic::default(), edge: Edge::Zero }),
             found => Err(ModelError::Family { found }),
         }
     }
@@ -43,6 +45,12 @@ impl Generator {
     #[must_use]
     pub fn computed_with(self, arithmetic: Arithmetic) -> Self {
         Self { arithmetic, ..self }
+    }
+
+    /// The same generator, every convolution of which sees something else beyond the edge: by default zeros.
+    #[must_use]
+    pub fn with_edge(self, edge: Edge) -> Self {
+        Self { edge, ..self }
     }
 
     /// Where it is computed.
@@ -78,7 +86,8 @@ impl Generator {
             let (weights, biases) = leaves.convolution(name);
             map.conv3x3(weights, biases, factor, slope)
         };
-        let picture = Map::of_images(unshuffled(lr, self.spec.unshuffle()), self.arithmetic);
+        let picture =
+            Map::of_images(unshuffled(lr, self.spec.unshuffle()), self.arithmetic).with_edge(self.edge);
         let first = convolved(picture, "conv_first", 1, None).computed_with(self.arithmetic);
         let mut trunk = first.clone();
         for block in 0..self.spec.num_blocks() {
@@ -120,4 +129,46 @@ fn unshuffled(images: Tensor<4>, factor: usize) -> Tensor<4> {
         rows,
         columns,
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::TensorData;
+    use esrgan_weights::{Activation, SpecParts};
+
+    use super::*;
+
+    #[test]
+    fn a_flat_picture_stays_flat_where_its_edge_is_repeated() {
+        let parts = SpecParts {
+            family: Family::Rrdb,
+            scale: 4,
+            in_channels: 3,
+            out_channels: 3,
+            num_features: 6,
+            num_blocks: 1,
+            growth_channels: 4,
+            unshuffle: 1,
+            upsampling: vec![2, 2],
+            activation: Activation::LeakyRelu,
+        };
+        let generator = Generator::new(ModelSpec::new(parts).unwrap()).unwrap();
+        let parameters = generator.initial(3);
+        let range = |edge: Edge| {
+            let leaves = parameters.frozen(ComputeDevice::Processor);
+            let flat = TensorData::new(vec![0.75_f32; 5 * 7], [1, 1, 5, 7]);
+            let flat = Tensor::<4>::from_data(flat, &ComputeDevice::Processor.tensors()).autodiff();
+            let picture = flat.repeat_dim(1, 3);
+            let enlarged = generator.clone().with_edge(edge).forward(&leaves, picture);
+            assert_eq!(enlarged.dims(), [1, 3, 20, 28]);
+            let values: Vec<f32> = enlarged.into_data().try_into_vec().unwrap();
+            let range = values.chunks(20 * 28).map(|plane| {
+                let most = plane.iter().copied().fold(f32::MIN, f32::max);
+                most - plane.iter().copied().fold(f32::MAX, f32::min)
+            });
+            range.fold(0.0, f32::max)
+        };
+        assert!(range(Edge::Replicate) < 1e-6, "{}", range(Edge::Replicate));
+        assert!(range(Edge::Zero) > 1e-3, "{}", range(Edge::Zero));
+    }
 }

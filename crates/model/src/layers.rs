@@ -13,7 +13,7 @@ mod tensors;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::{Tensor, activation};
-use esrgan_gradients::{BatchStatistics, KeptFilters};
+use esrgan_gradients::{BatchStatistics, Edge, KeptFilters};
 
 use crate::arithmetic::Arithmetic;
 
@@ -40,6 +40,8 @@ pub struct Map {
     pub shape: [usize; 4],
     /// With what the layers that read it compute.
     pub arithmetic: Arithmetic,
+    /// What 3x3 convolutions that read it see beyond its edge.
+    pub edge: Edge,
 }
 
 impl Map {
@@ -52,13 +54,19 @@ impl Map {
         } else {
             tensors::of_images(images)
         };
-        Self { values, shape, arithmetic: arithmetic.of_pictures() }
+        Self { values, shape, arithmetic: arithmetic.of_pictures(), edge: Edge::Zero }
     }
 
     /// The same map, to be computed with in another way, on the same device.
     #[must_use]
     pub fn computed_with(self, arithmetic: Arithmetic) -> Self {
         Self { arithmetic, ..self }
+    }
+
+    /// The same map, with another edge.
+    #[must_use]
+    pub fn with_edge(self, edge: Edge) -> Self {
+        Self { edge, ..self }
     }
 
     /// As an image batch, `[sample][channel][row][column]`.
@@ -137,14 +145,14 @@ impl Map {
     ) -> Self {
         let [samples, _, height, width] = self.shape;
         let shape = [samples, biases.dims()[0], height * factor, width * factor];
-        let (is_blocked, arithmetic) = (self.is_blocked(), self.arithmetic);
+        let (is_blocked, arithmetic, edge) = (self.is_blocked(), self.arithmetic, self.edge);
         let map = (self.values, self.shape);
         let values = if is_blocked {
-            blocked::conv3x3(map, weights, biases, (factor, slope), arithmetic, kept)
+            blocked::conv3x3(map, (weights, biases), (factor, slope, edge), arithmetic, kept)
         } else {
-            tensors::conv3x3(map, weights, biases, (factor, slope), arithmetic)
+            tensors::conv3x3(map, (weights, biases), (factor, slope, edge), arithmetic)
         };
-        Self { values, shape, arithmetic }
+        Self { values, shape, arithmetic, edge }
     }
 
     /// The 3x3 convolution without biases.
@@ -158,40 +166,41 @@ impl Map {
     #[must_use]
     pub fn conv4x4(self, weights: Tensor<1>, outputs: usize) -> Self {
         let [samples, _, height, width] = self.shape;
-        let (is_blocked, arithmetic) = (self.is_blocked(), self.arithmetic);
+        let (is_blocked, arithmetic, edge) = (self.is_blocked(), self.arithmetic, self.edge);
         let map = (self.values, self.shape);
         let values = if is_blocked {
             blocked::conv4x4(map, weights, outputs, arithmetic)
         } else {
             tensors::conv4x4(map, weights, outputs)
         };
-        Self { values, shape: [samples, outputs, height / 2, width / 2], arithmetic }
+        Self { values, shape: [samples, outputs, height / 2, width / 2], arithmetic, edge }
     }
 
     /// A residual dense block of five convolutions' weights and biases.
     #[must_use]
     pub fn dense_block(self, weights: [Tensor<1>; 5], biases: [Tensor<1>; 5], scale: f32) -> Self {
-        let (is_blocked, shape, arithmetic) = (self.is_blocked(), self.shape, self.arithmetic);
+        let (is_blocked, shape, arithmetic, edge) =
+            (self.is_blocked(), self.shape, self.arithmetic, self.edge);
         let map = (self.values, shape);
         let values = if is_blocked {
-            blocked::dense_block(map, weights, biases, scale, arithmetic)
+            blocked::dense_block(map, (weights, biases), (scale, edge), arithmetic)
         } else {
-            tensors::dense_block(map, weights, biases, scale, arithmetic)
+            tensors::dense_block(map, (weights, biases), (scale, edge), arithmetic)
         };
-        Self { values, shape, arithmetic }
+        Self { values, ..self }
     }
 
     /// Batch normalisation with the batch's own statistics, and a leaky ReLU behind it. `seen` is told the statistics.
     #[must_use]
     pub fn batch_norm(self, scales: Tensor<1>, shifts: Tensor<1>, slope: f32, seen: &Seen) -> Self {
-        let (is_blocked, shape, arithmetic) = (self.is_blocked(), self.shape, self.arithmetic);
+        let (is_blocked, shape) = (self.is_blocked(), self.shape);
         let map = (self.values, shape);
         let values = if is_blocked {
             blocked::batch_norm(map, scales, shifts, slope, seen)
         } else {
             tensors::batch_norm(map, scales, shifts, slope, seen)
         };
-        Self { values, shape, arithmetic }
+        Self { values, ..self }
     }
 
     /// Values below zero become zero.
@@ -213,7 +222,7 @@ impl Map {
         let enlarged =
             if self.is_blocked() { blocked::enlarged_bilinear } else { tensors::enlarged_bilinear };
         let values = enlarged(self.values, self.shape);
-        Self { values, shape: [samples, channels, 2 * height, 2 * width], arithmetic: self.arithmetic }
+        Self { values, shape: [samples, channels, 2 * height, 2 * width], ..self }
     }
 
     /// The largest of each square of 2x2 pixels.
@@ -222,7 +231,7 @@ impl Map {
         let [samples, channels, height, width] = self.shape;
         let pooled = if self.is_blocked() { blocked::pooled } else { tensors::pooled };
         let values = pooled(self.values, self.shape);
-        Self { values, shape: [samples, channels, height / 2, width / 2], arithmetic: self.arithmetic }
+        Self { values, shape: [samples, channels, height / 2, width / 2], ..self }
     }
 }
 

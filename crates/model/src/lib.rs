@@ -39,4 +39,4 @@ pub use resident::Resident;
 #[cfg(feature = "vulkan")]
 pub use vulkan::VulkanDevice;
 
-pub use esrgan_gradients::{Isa, Precision};
+pub use esrgan_gradients::{Edge, Isa, Precision};

@@ -25,6 +25,7 @@ pub const KEYS: &[&str] = &[
     "discriminator.patch_features",
     "discriminator.start",
     "generator.blocks",
+    "generator.edge",
     "generator.features",
     "generator.growth",
     "generator.start",

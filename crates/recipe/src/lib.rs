@@ -42,5 +42,5 @@ pub use sections::data::{Data, METRICS, Validation};
 pub use sections::losses::{
     Adversarial, AdversarialKind, FeatureCriterion, Losses, Perceptual, PerceptualNetwork, Pixel, PixelKind,
 };
-pub use sections::networks::{Discriminator, DiscriminatorKind, Generator};
+pub use sections::networks::{Discriminator, DiscriminatorKind, Edge, Generator};
 pub use sections::optimization::{Average, Checkpoints, Optimizer, OptimizerKind, Optimizers};

@@ -7,8 +7,8 @@ use esrgan_model::{
     Parameters, ProjectedDiscriminator, UnetDiscriminator, VggDiscriminator,
 };
 use esrgan_recipe::{
-    AdversarialKind, Discriminator as DiscriminatorSettings, DiscriminatorKind, FeatureCriterion, Optimizer,
-    OptimizerKind, Perceptual, PerceptualNetwork, PixelKind, Precision, Recipe, Stage,
+    AdversarialKind, Discriminator as DiscriminatorSettings, DiscriminatorKind, Edge, FeatureCriterion,
+    Optimizer, OptimizerKind, Perceptual, PerceptualNetwork, PixelKind, Precision, Recipe, Stage,
 };
 use esrgan_upscale::DeviceChoice;
 use esrgan_weights::{Activation, Family, Limits, LoadOptions, ModelSpec, SpecParts, load, load_tensors};
@@ -45,6 +45,7 @@ impl Networks {
             device => Arithmetic::serving_on(device, precision(recipe.precision)),
         };
         let generator = Generator::new(spec(recipe)?)?.computed_with(arithmetic);
+        let generator = generator.with_edge(edge(recipe.generator.edge));
         let pixel = (pixel_loss(recipe.losses.pixel.kind), recipe.losses.pixel.weight as f32);
         let perceptual = recipe.losses.perceptual.as_ref();
         let perceptual = perceptual.map(|perceptual| perceptual_loss(perceptual, arithmetic));
@@ -195,6 +196,13 @@ fn precision(wanted: Precision) -> esrgan_model::Precision {
     match wanted {
         Precision::F32 => esrgan_model::Precision::F32,
         Precision::Bf16 => esrgan_model::Precision::Bf16,
+    }
+}
+
+fn edge(wanted: Edge) -> esrgan_model::Edge {
+    match wanted {
+        Edge::Zero => esrgan_model::Edge::Zero,
+        Edge::Replicate => esrgan_model::Edge::Replicate,
     }
 }
 

@@ -7,9 +7,9 @@ use esrgan_core::parse_bytes;
 use esrgan_evaluate::Metric;
 use esrgan_upscale::{DeviceChoice, Filter};
 
-use super::PrecisionFlag;
 use super::upscale::threads;
 use super::values::share;
+use super::{EdgeFlag, PrecisionFlag};
 
 /// `--method`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -100,6 +100,9 @@ pub(crate) struct EvalFlags {
     /// note says why; `vulkan:N` takes that device or nothing starts.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub(crate) device: DeviceChoice,
+    /// What the network sees beyond the edge [default: `replicate` for built-in models, else `zero`]
+    #[arg(long, value_enum, value_name = "MODE", requires = "model")]
+    pub(crate) edge: Option<EdgeFlag>,
     /// Average over all eight turned and mirrored views
     #[arg(long)]
     pub(crate) tta: bool,
@@ -142,6 +145,7 @@ mod tests {
             &["--method", "cubic"],
             &["--method", "bicubic", "--metrics", "psnr"],
             &["--method", "bicubic", "--lpips-heads", "h"],
+            &["--method", "bicubic", "--edge", "zero"],
         ] {
             assert!(parse(arguments).is_err(), "{arguments:?}");
         }

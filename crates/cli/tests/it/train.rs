@@ -156,6 +156,44 @@ fn a_wider_network_goes_on_from_a_narrower() {
     assert!(ended.stderr.contains(expected), "{}", ended.stderr);
 }
 
+/// `generator.edge`: what is validated sees the edge as it was trained, and `eval` can be told to.
+#[test]
+fn a_network_learns_with_its_edge_repeated() {
+    let (Some(hr), Some(lr)) = (shared_data("eval/Set5/HR"), shared_data("eval/Set5/LR")) else { return };
+    let folder = Folder::new();
+    let (recipe, output) = (folder.join("recipe.toml"), folder.join("run"));
+    std::fs::write(&recipe, psnr_recipe(&hr, 4) + &validation(&hr, &lr, "psnr-y")).unwrap();
+    let ended = esrgan(&["train", &text(&recipe), "-o", &text(&output), "--set", "generator.edge=replicate"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let log = std::fs::read_to_string(output.join("log.jsonl")).unwrap();
+    let measured = |edge: &str| {
+        let (model, hr, lr) = (text(&output.join("model.safetensors")), text(&hr), text(&lr));
+        let ended = esrgan(&[
+            "eval",
+            "-m",
+            &model,
+            "--hr",
+            &hr,
+            "--lr",
+            &lr,
+            "--metrics",
+            "psnr-y",
+            "--precision",
+            "f32",
+            "--device",
+            "cpu",
+            "--edge",
+            edge,
+            "--json",
+        ]);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        ended.json().pop().expect("the means")["mean"]["psnr-y"].to_string()
+    };
+    let is_logged = |figure: String| log.contains(&format!("\"psnr_y\":{figure},"));
+    assert!(is_logged(measured("replicate")), "{log}");
+    assert!(!is_logged(measured("zero")), "{log}");
+}
+
 /// Real-ESRGAN's second stage: sharpened crops, its degradation, the U-Net discriminator and the vanilla loss.
 #[test]
 fn real_esrgans_stage_goes_on_after_a_kill() {

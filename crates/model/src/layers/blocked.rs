@@ -5,8 +5,8 @@ use std::sync::Arc;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 use esrgan_gradients::{
-    BatchNorm, BatchStatistics, Conv3x3, Conv4x4, Cosines, DenseBlock, Factors, FeatureMap, KeptFilters,
-    enlarge_bilinear, enlarge_bilinear_gradient, max_pool, max_pool_gradient,
+    BatchNorm, BatchStatistics, Conv3x3, Conv4x4, Cosines, DenseBlock, Edge, Factors, FeatureMap,
+    KeptFilters, enlarge_bilinear, enlarge_bilinear_gradient, max_pool, max_pool_gradient,
 };
 
 use super::{COSINE_EPSILON, EPSILON, Seen, Statistics, UNIT_EPSILON};
@@ -26,15 +26,13 @@ pub(super) fn into_images(map: Tensor<1>, shape: [usize; 4]) -> Tensor<1> {
 /// [`super::Map::conv3x3`].
 pub(super) fn conv3x3(
     (map, shape): (Tensor<1>, [usize; 4]),
-    weights: Tensor<1>,
-    biases: Tensor<1>,
-    (factor, slope): (usize, Option<f32>),
+    (weights, biases): (Tensor<1>, Tensor<1>),
+    (factor, slope, edge): (usize, Option<f32>, Edge),
     arithmetic: Arithmetic,
     kept: Option<&Arc<KeptFilters>>,
 ) -> Tensor<1> {
-    let outputs = biases.dims()[0];
-    let operation =
-        Convolution3x3 { input: shape, outputs, factor, slope, arithmetic, kept: kept.map(Arc::clone) };
+    let (outputs, kept) = (biases.dims()[0], kept.map(Arc::clone));
+    let operation = Convolution3x3 { input: shape, outputs, factor, slope, edge, arithmetic, kept };
     apply(operation, [map, weights, biases])
 }
 
@@ -51,13 +49,12 @@ pub(super) fn conv4x4(
 /// [`super::Map::dense_block`].
 pub(super) fn dense_block(
     (map, shape): (Tensor<1>, [usize; 4]),
-    weights: [Tensor<1>; 5],
-    biases: [Tensor<1>; 5],
-    scale: f32,
+    (weights, biases): ([Tensor<1>; 5], [Tensor<1>; 5]),
+    (scale, edge): (f32, Edge),
     arithmetic: Arithmetic,
 ) -> Tensor<1> {
     let growth = biases[0].dims()[0];
-    let operation = Dense { input: shape, growth, scale, arithmetic };
+    let operation = Dense { input: shape, growth, scale, edge, arithmetic };
     let [w1, w2, w3, w4, w5] = weights;
     let [b1, b2, b3, b4, b5] = biases;
     apply(operation, [map, w1, w2, w3, w4, w5, b1, b2, b3, b4, b5])
@@ -138,6 +135,7 @@ struct Convolution3x3 {
     outputs: usize,
     factor: usize,
     slope: Option<f32>,
+    edge: Edge,
     arithmetic: Arithmetic,
     kept: Option<Arc<KeptFilters>>,
 }
@@ -150,6 +148,7 @@ impl Convolution3x3 {
             channels: (self.input[1], self.outputs),
             factor: self.factor,
             slope: self.slope,
+            edge: self.edge,
             precision: self.arithmetic.precision,
             kept: self.kept.as_deref(),
         }
@@ -249,6 +248,7 @@ struct Dense {
     input: [usize; 4],
     growth: usize,
     scale: f32,
+    edge: Edge,
     arithmetic: Arithmetic,
 }
 
@@ -267,6 +267,7 @@ impl Dense {
             features: self.input[1],
             growth: self.growth,
             scale: self.scale,
+            edge: self.edge,
             precision: self.arithmetic.precision,
         }
     }
@@ -287,7 +288,8 @@ impl Operation<11> for Dense {
         wants: [bool; 11],
     ) -> [Option<FlexTensor>; 11] {
         let [samples, _, height, width] = self.input;
-        let shape = [samples, self.growth, height, width];
+        let ring = 2 * self.edge.ring();
+        let shape = [samples, self.growth, height + ring, width + ring];
         let features = state.features.each_ref().map(|feature| map(feature, shape));
         let input = map(&state.inputs[0], self.input);
         let found = self.layer(&state.inputs).backward(

@@ -13,7 +13,7 @@ use crate::tensor_operation::TensorOperation;
 /// Convolutions of a block.
 const CONVOLUTIONS: usize = 5;
 /// The slope of the leaky ReLU behind all but the last.
-const SLOPE: f32 = 0.2;
+pub(super) const SLOPE: f32 = 0.2;
 
 /// A residual dense block, see [`super::Map::dense_block`], over `[sample][row][column][channel]`. Inputs are the map, then weights,
 /// then biases.

@@ -6,9 +6,10 @@
 
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Tensor, activation, module};
+use esrgan_gradients::Edge;
 
 use super::convolution::{Convolution, MOST_COLUMN_VALUES};
-use super::dense::DenseBlock;
+use super::dense::{DenseBlock, SLOPE};
 use super::{COSINE_EPSILON, DeviceStatistics, EPSILON, Seen, Statistics, UNIT_EPSILON};
 use crate::arithmetic::Arithmetic;
 use crate::reduction::sum;
@@ -58,14 +59,47 @@ pub(super) fn unit_vectors(map: Tensor<1>, [samples, channels, height, width]: [
 /// [`super::Map::conv3x3`].
 pub(super) fn conv3x3(
     (map, shape): (Tensor<1>, [usize; 4]),
-    weights: Tensor<1>,
-    biases: Tensor<1>,
-    (factor, slope): (usize, Option<f32>),
+    (weights, biases): (Tensor<1>, Tensor<1>),
+    (factor, slope, edge): (usize, Option<f32>, Edge),
     arithmetic: Arithmetic,
 ) -> Tensor<1> {
     let (outputs, half) = (biases.dims()[0], arithmetic.half());
+    let (map, shape) = ringed((map, shape), edge);
     let operation = Convolution { shape, outputs, factor, slope, half, most_values: MOST_COLUMN_VALUES };
-    apply(operation, [map, weights, biases], arithmetic.device)
+    let found = apply(operation, [map, weights, biases], arithmetic.device);
+    let [samples, _, height, width] = shape;
+    without_ring((found, [samples, outputs, height * factor, width * factor]), factor * edge.ring())
+}
+
+/// A map in the ring that convolutions see, and its shape with it.
+fn ringed((map, shape): (Tensor<1>, [usize; 4]), edge: Edge) -> (Tensor<1>, [usize; 4]) {
+    let [samples, channels, height, width] = shape;
+    match edge {
+        Edge::Zero => (map, shape),
+        Edge::Replicate => {
+            let rows = repeated_ends(map.reshape([samples, height, width, channels]), 1);
+            let shape = [samples, channels, height + 2, width + 2];
+            (repeated_ends(rows, 2).reshape([shape.iter().product::<usize>()]), shape)
+        }
+    }
+}
+
+/// With the first and the last place along a dimension twice.
+fn repeated_ends(map: Tensor<4>, dimension: usize) -> Tensor<4> {
+    let last = map.dims()[dimension] - 1;
+    let end = |place: usize| map.clone().narrow(dimension, place, 1);
+    Tensor::cat(vec![end(0), map.clone(), end(last)], dimension)
+}
+
+/// A map without so many pixels on each side.
+fn without_ring((map, shape): (Tensor<1>, [usize; 4]), ring: usize) -> Tensor<1> {
+    let [samples, channels, height, width] = shape;
+    if ring == 0 {
+        return map;
+    }
+    let (height, width) = (height - 2 * ring, width - 2 * ring);
+    let map = map.reshape([samples, height + 2 * ring, width + 2 * ring, channels]);
+    map.narrow(1, ring, height).narrow(2, ring, width).reshape([samples * height * width * channels])
 }
 
 /// [`super::Map::conv4x4`].
@@ -82,16 +116,43 @@ pub(super) fn conv4x4(
 /// [`super::Map::dense_block`].
 pub(super) fn dense_block(
     (map, shape): (Tensor<1>, [usize; 4]),
-    weights: [Tensor<1>; 5],
-    biases: [Tensor<1>; 5],
-    scale: f32,
+    (weights, biases): ([Tensor<1>; 5], [Tensor<1>; 5]),
+    (scale, edge): (f32, Edge),
     arithmetic: Arithmetic,
 ) -> Tensor<1> {
+    if edge != Edge::Zero {
+        return dense_block_by_layers((map, shape), (weights, biases), (scale, edge), arithmetic);
+    }
     let (growth, half) = (biases[0].dims()[0], arithmetic.half());
     let [w1, w2, w3, w4, w5] = weights;
     let [b1, b2, b3, b4, b5] = biases;
     let inputs = [map, w1, w2, w3, w4, w5, b1, b2, b3, b4, b5];
     apply(DenseBlock { shape, growth, scale, half }, inputs, arithmetic.device)
+}
+
+/// As [`dense_block`], one convolution after the other: each map gets a ring of its own before it is read.
+fn dense_block_by_layers(
+    (map, shape): (Tensor<1>, [usize; 4]),
+    (weights, biases): ([Tensor<1>; 5], [Tensor<1>; 5]),
+    (scale, edge): (f32, Edge),
+    arithmetic: Arithmetic,
+) -> Tensor<1> {
+    let [samples, _, height, width] = shape;
+    let pixels = |map: Tensor<1>| {
+        let channels = map.shape().num_elements() / (samples * height * width);
+        map.reshape([samples * height * width, channels])
+    };
+    let mut seen = pixels(map.clone());
+    let mut found = map.clone();
+    for (index, (weights, biases)) in weights.into_iter().zip(biases).enumerate() {
+        let slope = (index < 4).then_some(SLOPE);
+        let channels = seen.dims()[1];
+        let shape = [samples, channels, height, width];
+        let values = seen.clone().reshape([samples * height * width * channels]);
+        found = conv3x3((values, shape), (weights, biases), (1, slope, edge), arithmetic);
+        seen = Tensor::cat(vec![seen, pixels(found.clone())], 1);
+    }
+    map + found.mul_scalar(scale)
 }
 
 /// [`super::Map::batch_norm`].

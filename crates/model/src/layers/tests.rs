@@ -99,6 +99,23 @@ fn cases() -> Vec<Case> {
                 map.dense_block(part(0), part(5), 0.2)
             },
         ),
+        case("conv3x3, the edge repeated", [2, 5, 6, 9], &[7 * 5 * 9, 7], |map, mut p| {
+            let biases = p.remove(1);
+            map.with_edge(Edge::Replicate).conv3x3(p.remove(0), biases, 1, Some(0.2))
+        }),
+        case("conv3x3, enlarged, the edge repeated", [1, 4, 1, 5], &[3 * 4 * 9, 3], |map, mut p| {
+            let biases = p.remove(1);
+            map.with_edge(Edge::Replicate).conv3x3(p.remove(0), biases, 2, None)
+        }),
+        case(
+            "dense block, the edge repeated",
+            [2, 8, 4, 6],
+            &[4 * 8 * 9, 4 * 12 * 9, 4 * 16 * 9, 4 * 20 * 9, 8 * 24 * 9, 4, 4, 4, 4, 8],
+            |map, p| {
+                let part = |first: usize| std::array::from_fn(|place| p[first + place].clone());
+                map.with_edge(Edge::Replicate).dense_block(part(0), part(5), 0.2)
+            },
+        ),
         case("batch norm", [3, 5, 4, 6], &[5, 5], |map, mut p| {
             let shifts = p.remove(1);
             map.batch_norm(p.remove(0), shifts, 0.2, &Seen::default())

@@ -19,8 +19,9 @@ schedule.kind = "constant"
 "#;
 
 /// Overrides that set every key that `esrgan-x4` leaves out, but for those of other schedules.
-const MORE: [(&str, &str); 13] = [
+const MORE: [(&str, &str); 14] = [
     ("threads", "2"),
+    ("generator.edge", "\"replicate\""),
     ("generator.widen", "true"),
     ("discriminator.start", "d"),
     ("discriminator.patch_features", "8"),

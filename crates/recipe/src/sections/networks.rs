@@ -18,12 +18,25 @@ pub struct Generator {
     pub start: Option<PathBuf>,
     /// Whether `start` is of a network with fewer features or growth channels, to be widened: it begins by computing the same.
     pub widen: bool,
+    /// What every convolution sees beyond the edge of a crop.
+    pub edge: Edge,
+}
+
+/// What convolutions see beyond the edge. Whoever enlarges with the model should have them see the same (`esrgan upscale --edge`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Edge {
+    /// Zeros, as the paper's networks.
+    #[default]
+    Zero,
+    /// The edge pixel, repeated: flat pictures stay flat up to their border.
+    Replicate,
 }
 
 impl Default for Generator {
     /// The paper's network, from fresh weights.
     fn default() -> Self {
-        Self { features: 64, blocks: 23, growth: 32, start: None, widen: false }
+        Self { features: 64, blocks: 23, growth: 32, start: None, widen: false, edge: Edge::Zero }
     }
 }
 
