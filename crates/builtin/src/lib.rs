@@ -76,11 +76,14 @@ impl BuiltInModel {
             });
         }
         let part = |bytes: &[u8]| load_bytes(bytes.to_vec(), options);
-        match (self.part, strength.unwrap_or(DEFAULT_STRENGTH)) {
+        let mut model = match (self.part, strength.unwrap_or(DEFAULT_STRENGTH)) {
             (Part::Psnr, _) => part(PSNR),
             (Part::Gan, _) => part(GAN),
             (Part::Between, strength) => interpolate(&part(PSNR)?, &part(GAN)?, strength),
-        }
+        }?;
+        // With zeros, which they were trained with, a flat picture would not stay flat up to its border; it costs 0.05 dB of Set5.
+        model.origin.repeats_edge = true;
+        Ok(model)
     }
 }
 

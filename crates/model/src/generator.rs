@@ -58,6 +58,11 @@ impl Generator {
         self.arithmetic.device
     }
 
+    /// What its convolutions see beyond the edge.
+    pub fn edge(&self) -> Edge {
+        self.edge
+    }
+
     /// What it is.
     pub fn spec(&self) -> &ModelSpec {
         &self.spec

@@ -11,7 +11,7 @@ use std::time::Instant;
 use esrgan_checkpoint::{Best, Checkpoints, load};
 use esrgan_evaluate::Metric;
 use esrgan_journal::{Journal, Monitor, Record, RecordKind, Thresholds, Warning, read_records};
-use esrgan_model::Isa;
+use esrgan_model::{Edge, Isa};
 use esrgan_recipe::Recipe;
 use esrgan_upscale::DeviceChoice;
 use esrgan_weights::{Model, SaveOptions};
@@ -306,7 +306,10 @@ impl<'r> Run<'r> {
     /// The average, or the weights themselves, as a model.
     fn model(&self) -> Result<Model, TrainError> {
         let weights = self.stepping.state.result().to_weights()?;
-        let model = Model::in_memory(self.stepping.networks.generator.spec().clone(), weights);
-        model.map_err(|source| TrainError::Model(source.into()))
+        let generator = &self.stepping.networks.generator;
+        let model = Model::in_memory(generator.spec().clone(), weights);
+        let mut model = model.map_err(|source| TrainError::Model(source.into()))?;
+        model.origin.repeats_edge = generator.edge() == Edge::Replicate;
+        Ok(model)
     }
 }

@@ -8,7 +8,7 @@ use esrgan_evaluate::{
 };
 use esrgan_journal::{Record, RecordKind};
 use esrgan_recipe::Recipe;
-use esrgan_upscale::{DeviceChoice, Edge, Filter, ModelOptions, PictureOptions, Precision, Upscaler};
+use esrgan_upscale::{DeviceChoice, Filter, ModelOptions, PictureOptions, Precision, Upscaler};
 use esrgan_weights::Model;
 
 use crate::error::TrainError;
@@ -23,8 +23,6 @@ pub(crate) struct Validation {
     measures: Measures,
     options: EvaluationOptions,
     threads: Option<usize>,
-    /// What the generator sees beyond the edge, as in training.
-    edge: Edge,
     saves_pictures: bool,
     /// By which the best model is known.
     best_by: Option<Metric>,
@@ -64,10 +62,6 @@ impl Validation {
             measures,
             options: EvaluationOptions { views: Some(ViewPlace::FurthestBicubic), ..options },
             threads: recipe.threads,
-            edge: match recipe.generator.edge {
-                esrgan_recipe::Edge::Zero => Edge::Zero,
-                esrgan_recipe::Edge::Replicate => Edge::Replicate,
-            },
             saves_pictures: settings.save_pictures,
             best_by: recipe.checkpoints.best_by.as_deref().map(metric).transpose()?,
             folder: folder.join("validation"),
@@ -87,7 +81,7 @@ impl Validation {
                 ..ModelOptions::default()
             },
         )?;
-        let options = PictureOptions { edge: self.edge, ..PictureOptions::default() };
+        let options = PictureOptions { edge: upscaler.usual_edge(), ..PictureOptions::default() };
         let method = Method::Model { upscaler: &upscaler, options: Box::new(options) };
         let name = format!("step-{step:08}");
         let results = self.saves_pictures.then(|| self.folder.join(&name));

@@ -4,7 +4,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use esrgan_builtin::{BuiltInModel, DEFAULT_MODEL, DEFAULT_STRENGTH};
-use esrgan_engine::Edge;
 use esrgan_weights::{LoadOptions, Model, WeightsError, load};
 
 use crate::error::UpscaleError;
@@ -48,15 +47,6 @@ impl ModelSource {
             (Self::BuiltIn { model, .. }, Some(_)) if model.takes_strength() => Ok(source),
             (_, Some(_)) => Err(UpscaleError::Strength { model: source.to_string() }),
             (_, None) => Ok(source),
-        }
-    }
-
-    /// What the network should see beyond the edge where nobody says: zeros, as networks are trained; for the models that are built in
-    /// the edge pixel again, with which a flat picture stays flat up to its border, for 0.05 dB of Set5.
-    pub fn usual_edge(&self) -> Edge {
-        match self {
-            Self::BuiltIn { .. } => Edge::Replicate,
-            Self::File(_) => Edge::Zero,
         }
     }
 

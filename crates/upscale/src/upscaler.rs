@@ -46,7 +46,7 @@ pub struct PictureOptions {
     pub size: OutputSize,
     /// What becomes of transparency.
     pub alpha: AlphaMode,
-    /// What the network sees beyond the edge.
+    /// What the network sees beyond the edge; see [`Upscaler::usual_edge`].
     pub edge: Edge,
     /// Whether pictures may be cut into tiles.
     pub tile: TilePolicy,
@@ -158,6 +158,11 @@ impl Upscaler {
     /// Where the model came from, and what the user should know of how it runs.
     pub fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// What the network should see beyond the edge where nobody says: what it is known to have been trained with, else zeros.
+    pub fn usual_edge(&self) -> Edge {
+        if self.origin.repeats_edge { Edge::Replicate } else { Edge::Zero }
     }
 
     /// By what it is computed.

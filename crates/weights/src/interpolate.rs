@@ -33,6 +33,7 @@ pub fn interpolate(a: &Model, b: &Model, alpha: f64) -> Result<Model, WeightsErr
         dtype: a.origin.dtype.wider(b.origin.dtype),
         sha256: String::new(),
         notices: Vec::new(),
+        repeats_edge: a.origin.repeats_edge && b.origin.repeats_edge,
         scale_is_ambiguous: a.origin.scale_is_ambiguous && b.origin.scale_is_ambiguous,
         ..a.origin.clone()
     };

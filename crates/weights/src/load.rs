@@ -90,6 +90,7 @@ struct Contents {
     layout: KeyLayout,
     notices: Vec<Notice>,
     scale_is_ambiguous: bool,
+    repeats_edge: bool,
 }
 
 fn load_any(path: &Path, options: &LoadOptions) -> Result<Model, WeightsError> {
@@ -261,7 +262,15 @@ fn named_contents(state: StateDict, format: Format, options: &LoadOptions) -> Re
     if spec.family() == Family::Compact && spec.activation() == Activation::LeakyRelu {
         state.notices.push(Notice::new("the activations have no weights: LeakyReLU of slope 0.1 is assumed"));
     }
-    Ok(Contents { spec, weights, format, layout, notices: state.notices, scale_is_ambiguous })
+    Ok(Contents {
+        spec,
+        weights,
+        format,
+        layout,
+        notices: state.notices,
+        scale_is_ambiguous,
+        repeats_edge: state.repeats_edge,
+    })
 }
 
 /// A graph says itself what it is; a scale that the user names must agree.
@@ -273,7 +282,15 @@ fn graph_contents(
 ) -> Result<Contents, WeightsError> {
     check_scale(&spec, options)?;
     let layout = if format == Format::Ncnn { KeyLayout::Ncnn } else { KeyLayout::Onnx };
-    Ok(Contents { spec, weights, format, layout, notices: Vec::new(), scale_is_ambiguous: false })
+    Ok(Contents {
+        spec,
+        weights,
+        format,
+        layout,
+        notices: Vec::new(),
+        scale_is_ambiguous: false,
+        repeats_edge: false,
+    })
 }
 
 fn check_scale(spec: &ModelSpec, options: &LoadOptions) -> Result<(), WeightsError> {
@@ -305,6 +322,7 @@ fn model(path: Option<&Path>, sha256: String, contents: Contents) -> Result<Mode
         sha256,
         notices: contents.notices,
         scale_is_ambiguous: contents.scale_is_ambiguous,
+        repeats_edge: contents.repeats_edge,
     };
     Model::new(contents.spec, contents.weights, origin)
 }

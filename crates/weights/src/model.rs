@@ -99,6 +99,8 @@ pub struct Origin {
     pub notices: Vec<Notice>,
     /// Whether the file would be the same for x2 and x3.
     pub scale_is_ambiguous: bool,
+    /// Whether it is known to have been trained with the edge pixel repeated beyond the edge, where networks usually see zeros.
+    pub repeats_edge: bool,
 }
 
 /// A model: what it is, its weights, and where they came from.
@@ -130,6 +132,7 @@ impl Model {
             sha256: String::new(),
             notices: Vec::new(),
             scale_is_ambiguous: false,
+            repeats_edge: false,
         };
         Self::new(spec, weights, origin)
     }

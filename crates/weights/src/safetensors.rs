@@ -24,6 +24,10 @@ const LENGTH_BYTES: usize = 8;
 /// The header's entry that is no tensor.
 pub(crate) const METADATA: &str = "__metadata__";
 
+/// What a file's metadata calls what convolutions saw beyond the edge in training, and the one value of it that is not usual.
+pub(crate) const EDGE: &str = "edge";
+pub(crate) const REPLICATE: &str = "replicate";
+
 /// Whether bytes begin as a safetensors file does: a length within the file, and a JSON object.
 pub(crate) fn is_safetensors(bytes: &[u8]) -> bool {
     header_length(bytes).is_some_and(|length| length <= (bytes.len() - LENGTH_BYTES) as u64)
@@ -87,7 +91,8 @@ pub(crate) fn read(file: &Arc<Vec<u8>>, limits: &Limits) -> Result<StateDict, We
         tensors.push((key, StoredTensor::contiguous(entry.shape, element, file, end + from)));
     }
     let declared_scale = header.metadata.get("scale").and_then(|scale| scale.parse().ok());
-    Ok(StateDict { tensors, declared_scale, ..StateDict::default() })
+    let repeats_edge = header.metadata.get(EDGE).is_some_and(|edge| edge == REPLICATE);
+    Ok(StateDict { tensors, declared_scale, repeats_edge, ..StateDict::default() })
 }
 
 fn parse(text: &[u8], max_tensors: usize) -> Result<Header, WeightsError> {

@@ -145,6 +145,9 @@ fn metadata(model: &Model, layout: KeyLayout) -> BTreeMap<&'static str, String> 
     if !origin.sha256.is_empty() {
         metadata.insert("origin_sha256", origin.sha256.clone());
     }
+    if origin.repeats_edge {
+        metadata.insert(safetensors::EDGE, safetensors::REPLICATE.to_owned());
+    }
     // A scale that was only assumed is not passed on as known.
     if origin.scale_is_ambiguous {
         metadata.remove("scale");

@@ -13,6 +13,8 @@ pub(crate) struct StateDict {
     pub(crate) notices: Vec<Notice>,
     /// The scale that the file names beside its tensors.
     pub(crate) declared_scale: Option<usize>,
+    /// Whether it says beside them that the network was trained with its edge repeated.
+    pub(crate) repeats_edge: bool,
 }
 
 /// Prefixes that frameworks put before a generator's keys, the more wanted first.

@@ -37,6 +37,7 @@ fn describe(model: &Model, source: &ModelSource) -> Value {
         "parameters": origin.parameters,
         "sha256": Some(&origin.sha256).filter(|hash| !hash.is_empty()),
         "format": origin.format.name(),
+        "edge": if origin.repeats_edge { "replicate" } else { "zero" },
         "scale_is_ambiguous": origin.scale_is_ambiguous,
         "notices": origin.notices.iter().map(Notice::as_str).collect::<Vec<_>>(),
     })
@@ -73,6 +74,9 @@ fn description(model: &Model, source: &ModelSource) -> String {
         ),
         format!("  file        {}, keys `{}`, {}", origin.format, origin.key_layout, origin.dtype.name()),
     ];
+    if origin.repeats_edge {
+        lines.push("  edge        repeated, as in training".to_owned());
+    }
     // A mean of two files has none.
     if !origin.sha256.is_empty() {
         lines.push(format!("  sha256      {}", origin.sha256));

@@ -100,7 +100,7 @@ pub(crate) struct EvalFlags {
     /// note says why; `vulkan:N` takes that device or nothing starts.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub(crate) device: DeviceChoice,
-    /// What the network sees beyond the edge [default: `replicate` for built-in models, else `zero`]
+    /// What the network sees beyond the edge [default: what the model file names, or `zero`]
     #[arg(long, value_enum, value_name = "MODE", requires = "model")]
     pub(crate) edge: Option<EdgeFlag>,
     /// Average over all eight turned and mirrored views

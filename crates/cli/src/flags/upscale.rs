@@ -70,7 +70,7 @@ pub(crate) struct UpscaleFlags {
     /// What becomes of transparency
     #[arg(long, value_enum, value_name = "MODE", default_value = "model")]
     pub(crate) alpha: AlphaFlag,
-    /// What the network sees beyond the edge [default: `replicate` for built-in models, else `zero`]
+    /// What the network sees beyond the edge [default: what the model file names, or `zero`]
     #[arg(long, value_enum, value_name = "MODE")]
     pub(crate) edge: Option<EdgeFlag>,
     /// Look into folders below the named ones, and mirror their tree

@@ -73,7 +73,15 @@ fn built_in_models_are_listed_described_and_exported() {
     let timed = esrgan(&["bench", "--input", &picture, "--repeat", "1", "--json"]);
     assert_eq!(timed.code, 0, "{}", timed.stderr);
     let of_file = enlarged(&folder, &picture, &["-m", &exported, "--edge", "replicate"]).0;
-    assert!(of_file == enlarged(&folder, &picture, &["--strength", "0.25"]).0);
+    let expected = enlarged(&folder, &picture, &["--strength", "0.25"]).0;
+    assert!(of_file == expected);
+    // A file of ours says itself that its edge is repeated.
+    let exported = text(&folder.join("mine.safetensors"));
+    let ended = esrgan(&["convert", "photo-x4", &exported, "--strength", "0.25", "--dtype", "f32"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(enlarged(&folder, &picture, &["-m", &exported]).0 == expected);
+    assert_eq!(esrgan(&["inspect", &exported, "--json"]).json()[0]["edge"], "replicate");
+    assert!(esrgan(&["inspect", &exported]).stdout.contains("edge        repeated"));
 }
 
 #[test]
