@@ -81,8 +81,7 @@ impl Validation {
                 ..ModelOptions::default()
             },
         )?;
-        let options = PictureOptions { edge: upscaler.usual_edge(), ..PictureOptions::default() };
-        let method = Method::Model { upscaler: &upscaler, options: Box::new(options) };
+        let method = Method::Model { upscaler: &upscaler, options: Box::new(PictureOptions::default()) };
         let name = format!("step-{step:08}");
         let results = self.saves_pictures.then(|| self.folder.join(&name));
         let options = EvaluationOptions { results, ..self.options.clone() };

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use esrgan_core::SampleDepth;
-use esrgan_engine::RunOptions;
+use esrgan_engine::{Edge, RunOptions};
 use esrgan_image::{Header, check_size, encoding_bytes};
 use esrgan_weights::ModelSpec;
 
@@ -50,7 +50,7 @@ impl PicturePlan {
         runner: &dyn Runner,
         job: &Job<'_>,
         header: &Header,
-        options: &PictureOptions,
+        (options, edge): (&PictureOptions, Edge),
     ) -> Result<Self, UpscaleError> {
         let lr_size = (header.width, header.height);
         let scale = runner.spec().scale();
@@ -68,7 +68,7 @@ impl PicturePlan {
             });
         }
         let run = RunOptions {
-            edge: options.edge,
+            edge,
             tile: options.tile,
             memory_budget_bytes: budget - around,
             keep_weights: options.keep_weights || options.self_ensemble,

@@ -46,8 +46,8 @@ pub struct PictureOptions {
     pub size: OutputSize,
     /// What becomes of transparency.
     pub alpha: AlphaMode,
-    /// What the network sees beyond the edge; see [`Upscaler::usual_edge`].
-    pub edge: Edge,
+    /// What the network sees beyond the edge; `None` for [`Upscaler::usual_edge`].
+    pub edge: Option<Edge>,
     /// Whether pictures may be cut into tiles.
     pub tile: TilePolicy,
     /// Memory that the whole program may take.
@@ -66,7 +66,7 @@ impl Default for PictureOptions {
             limits: Limits::default(),
             size: OutputSize::Model,
             alpha: AlphaMode::Model,
-            edge: Edge::Zero,
+            edge: None,
             tile: TilePolicy::Auto,
             memory_budget_bytes: crate::memory::default_budget_bytes(),
             keep_weights: true,
@@ -187,7 +187,8 @@ impl Upscaler {
         header: &Header,
         options: &PictureOptions,
     ) -> Result<PicturePlan, UpscaleError> {
-        PicturePlan::new(&*self.runner, job, header, options)
+        let edge = options.edge.unwrap_or(self.usual_edge());
+        PicturePlan::new(&*self.runner, job, header, (options, edge))
     }
 
     /// Plans the enlargement of a picture in memory, which errors call `name`.
@@ -340,4 +341,33 @@ pub struct Job<'a> {
     pub output: &'a Path,
     /// The output's format.
     pub format: PictureFormat,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use esrgan_core::Plane;
+    use esrgan_image::Samples;
+
+    use super::*;
+
+    /// As a program that embeds the library would, which says nothing of edges.
+    #[test]
+    fn the_built_in_model_sees_its_edge_repeated_where_nobody_says() {
+        let upscaler = Upscaler::load(&ModelSource::default(), &ModelOptions::default()).unwrap();
+        assert_eq!(upscaler.usual_edge(), Edge::Replicate);
+        let plane = Plane::new(9, 7, vec![1.0; 63]).unwrap();
+        let white = Picture { color: vec![plane; 3], alpha: None };
+        let lowest = |edge: Option<Edge>| {
+            let options = PictureOptions { edge, ..PictureOptions::default() };
+            let plan = upscaler.plan_picture(Path::new("white"), &white, SampleDepth::U8, &options).unwrap();
+            let go_on: Progress<'_> = &|_| ControlFlow::Continue(());
+            let found = upscaler.upscale_picture(white.clone(), SampleDepth::U8, &plan, &options, go_on);
+            let Samples::U8(samples) = found.unwrap().raster.samples else { panic!("8 bits") };
+            samples.into_iter().min()
+        };
+        assert!(lowest(None) >= Some(254));
+        assert!(lowest(Some(Edge::Zero)) < Some(254), "zeros are another edge");
+    }
 }

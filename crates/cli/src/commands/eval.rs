@@ -66,7 +66,7 @@ fn method<'u>(flags: &EvalFlags, model: Option<&'u (ModelSource, Upscaler)>) -> 
         let options = PictureOptions {
             memory_budget_bytes: flags.memory.unwrap_or_else(default_budget_bytes),
             self_ensemble: flags.tta,
-            edge: flags.edge.map_or(upscaler.usual_edge(), Into::into),
+            edge: flags.edge.map(Into::into),
             ..PictureOptions::default()
         };
         let name = match source {

@@ -28,7 +28,7 @@ pub(crate) fn run(flags: &UpscaleFlags) -> anyhow::Result<Outcome> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
-    let options = picture_options(flags, &upscaler, batch.jobs.len());
+    let options = picture_options(flags, batch.jobs.len());
     Run { flags, model: &model, upscaler: &upscaler, options, stop }.all(&batch)
 }
 
@@ -54,7 +54,7 @@ fn load(model: &ModelSource, flags: &UpscaleFlags) -> anyhow::Result<(Upscaler, 
     Ok((upscaler, notices))
 }
 
-fn picture_options(flags: &UpscaleFlags, upscaler: &Upscaler, pictures: usize) -> PictureOptions {
+fn picture_options(flags: &UpscaleFlags, pictures: usize) -> PictureOptions {
     let memory_budget_bytes = flags.memory.unwrap_or_else(default_budget_bytes);
     PictureOptions {
         limits: Limits {
@@ -64,7 +64,7 @@ fn picture_options(flags: &UpscaleFlags, upscaler: &Upscaler, pictures: usize) -
         },
         size: flags.size(),
         alpha: flags.alpha.into(),
-        edge: flags.edge.map_or(upscaler.usual_edge(), Into::into),
+        edge: flags.edge.map(Into::into),
         tile: flags.tile.0,
         memory_budget_bytes,
         keep_weights: pictures > 1,

@@ -76,7 +76,7 @@ fn a_device_gives_the_processors_pictures() {
             assert_eq!(on_device.computation().device, device.title());
             let on_processor = load(&model, DeviceChoice::Cpu, Precision::F32);
             for edge in [Edge::Zero, Edge::Replicate, Edge::Reflect, Edge::Wrap] {
-                let options = PictureOptions { edge, ..PictureOptions::default() };
+                let options = PictureOptions { edge: Some(edge), ..PictureOptions::default() };
                 let (found, expected) =
                     (enlarge(&on_device, &picture, &options), enlarge(&on_processor, &picture, &options));
                 let distance = distance(&found, &expected);
