@@ -51,7 +51,7 @@ pub(crate) struct EvalFlags {
     #[arg(short, long, value_name = "MODEL")]
     pub(crate) model: Option<PathBuf>,
     /// Of the built-in model, between 0 (faithful to the input) and 1 (most texture) [default: 0.9]
-    #[arg(long, value_name = "0..1", requires = "model", value_parser = share)]
+    #[arg(long, value_name = "0..1", conflicts_with_all = ["method", "sr"], value_parser = share)]
     pub(crate) strength: Option<f64>,
     /// Measure a filter
     #[arg(long, value_enum, value_name = "METHOD")]
@@ -101,7 +101,7 @@ pub(crate) struct EvalFlags {
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub(crate) device: DeviceChoice,
     /// What the network sees beyond the edge [default: what the model file names, or `zero`]
-    #[arg(long, value_enum, value_name = "MODE", requires = "model")]
+    #[arg(long, value_enum, value_name = "MODE", conflicts_with_all = ["method", "sr"])]
     pub(crate) edge: Option<EdgeFlag>,
     /// Average over all eight turned and mirrored views
     #[arg(long)]
@@ -146,6 +146,7 @@ mod tests {
             &["--method", "bicubic", "--metrics", "psnr"],
             &["--method", "bicubic", "--lpips-heads", "h"],
             &["--method", "bicubic", "--edge", "zero"],
+            &["--method", "bicubic", "--strength", "0.5"],
         ] {
             assert!(parse(arguments).is_err(), "{arguments:?}");
         }

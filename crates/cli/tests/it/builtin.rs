@@ -126,13 +126,13 @@ fn the_models_are_as_good_as_their_card_says() {
     let figure = |mean: &Value, metric: &str| mean[metric].as_f64().unwrap();
     let Some(faithful) = measured("Set14", &["-m", "photo-x4-psnr"]) else { return };
     let textured = measured("Set14", &["-m", "photo-x4", "--strength", "1"]).unwrap();
-    assert!(figure(&faithful, "psnr-y") >= 28.0, "{faithful}");
-    assert!(figure(&textured, "lpips-vgg") < 0.92 * figure(&faithful, "lpips-vgg"), "{faithful} {textured}");
+    assert!(figure(&faithful, "psnr-y") >= 28.1, "{faithful}");
+    assert!(figure(&textured, "lpips-vgg") < 0.88 * figure(&faithful, "lpips-vgg"), "{faithful} {textured}");
     // Means of networks whose weights lie far apart are worse than both.
     let between = measured("Set14", &["-m", "photo-x4"]).unwrap();
-    assert!(figure(&between, "lpips-vgg") < 0.96 * figure(&faithful, "lpips-vgg"), "{faithful} {between}");
+    assert!(figure(&between, "lpips-vgg") < 0.9 * figure(&faithful, "lpips-vgg"), "{faithful} {between}");
     assert!(figure(&between, "psnr-y") > figure(&textured, "psnr-y") + 0.3, "{textured} {between}");
-    for (model, least) in [("photo-x4-psnr", 31.2), ("photo-x4-gan", 29.5)] {
+    for (model, least) in [("photo-x4-psnr", 31.3), ("photo-x4-gan", 29.8)] {
         let mean = measured("Set5", &["-m", model]).unwrap();
         assert!(figure(&mean, "psnr-y") >= least, "{model}: {mean}");
     }
