@@ -7,7 +7,7 @@ use super::*;
 use crate::edge::ringed;
 use crate::method::Winograd;
 use crate::paired::Bf16;
-use crate::tests::{EDGES, Plain, PlainBlock, PlainConv, enlarged, joined, shrunk, values};
+use crate::tests::{EDGES, Plain, PlainBlock, PlainConv, enlarged, joined, shrunk, values, with_edges};
 
 const ISA: Isa = Isa::Portable;
 
@@ -120,8 +120,9 @@ fn convolutions_and_their_gradients_are_those_of_rounded_values() {
     ];
     // Around an enlarged map sums of weights would see what they do not see here.
     let has_plain_sums = |factor: usize, edge: Edge| factor == 1 || edge == Edge::Zero;
-    let cases = cases.into_iter().flat_map(|case| EDGES.map(|edge| (case, edge)));
-    for ((shape, out, factor, slope), edge) in cases.filter(|(case, edge)| has_plain_sums(case.2, *edge)) {
+    for ((shape, out, factor, slope), edge) in
+        with_edges(cases).filter(|(case, edge)| has_plain_sums(case.2, *edge))
+    {
         let [n, channels, h, w] = shape;
         let what = format!("{shape:?} to {out}, enlarged {factor}, slope {slope:?}, {edge:?}");
         let (weights, biases) = (values(2, out * channels * 9), values(3, out));

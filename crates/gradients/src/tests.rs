@@ -37,7 +37,12 @@ impl Plain {
 
     /// Zero beyond the edges.
     pub(crate) fn at(&self, n: usize, c: usize, y: isize, x: isize) -> f64 {
-        self.place([n, c], (y, x), Edge::Zero).map_or(0.0, |index| self.values[index])
+        self.seen([n, c], (y, x), Edge::Zero)
+    }
+
+    /// What a convolution sees.
+    fn seen(&self, channel: [usize; 2], place: (isize, isize), edge: Edge) -> f64 {
+        self.place(channel, place, edge).map_or(0.0, |index| self.values[index])
     }
 
     /// Where the value lies that a convolution sees, unless it is zero beyond the edge.
@@ -79,8 +84,7 @@ impl PlainConv<'_> {
                 for (tap, dy, dx) in self.taps() {
                     let weight = self.weights[(o * channels + c) * self.side * self.side + tap];
                     let (y, x) = ((y * self.stride) as isize + dy, (x * self.stride) as isize + dx);
-                    let seen = input.place([n, c], (y, x), self.edge).map_or(0.0, |seen| input.values[seen]);
-                    sum += f64::from(weight) * seen;
+                    sum += f64::from(weight) * input.seen([n, c], (y, x), self.edge);
                 }
             }
             let index = output.index(place);
@@ -148,6 +152,11 @@ pub(crate) fn shrunk(gradient: &Plain, factor: usize) -> Plain {
 
 pub(crate) const EDGES: [Edge; 2] = [Edge::Zero, Edge::Replicate];
 
+/// Each case with each edge.
+pub(crate) fn with_edges<C: Copy>(cases: impl IntoIterator<Item = C>) -> impl Iterator<Item = (C, Edge)> {
+    cases.into_iter().flat_map(|case| EDGES.map(|edge| (case, edge)))
+}
+
 /// Relative to the largest value: some ten roundings, four times as large as those of the direct sum.
 const BOUND: f64 = 2e-5;
 
@@ -162,8 +171,7 @@ fn convolutions_and_their_gradients_are_those_of_plain_sums() {
         ([1, 2, 2, 150], 1, 1, Some(0.2)),
         ([1, 1, 1, 1], 1, 1, None),
     ];
-    let cases = cases.into_iter().flat_map(|case| EDGES.map(|edge| (case, edge)));
-    for ((shape, out, factor, slope), edge) in cases {
+    for ((shape, out, factor, slope), edge) in with_edges(cases) {
         let [n, channels, h, w] = shape;
         let what = format!("{shape:?} to {out}, enlarged {factor}, slope {slope:?}, {edge:?}");
         let (input, weights) = (values(1, n * channels * h * w), values(2, out * channels * 9));
@@ -297,7 +305,7 @@ pub(crate) fn joined(maps: &[Plain]) -> Plain {
 #[test]
 fn dense_blocks_and_their_gradients_are_those_of_plain_sums() {
     let cases = [([2, 16, 8, 8], 16), ([1, 7, 5, 6], 3), ([3, 20, 4, 9], 17)];
-    for ((shape, growth), edge) in cases.into_iter().flat_map(|case| EDGES.map(|edge| (case, edge))) {
+    for ((shape, growth), edge) in with_edges(cases) {
         let block = PlainBlock { edge, ..PlainBlock::new(shape[1], growth) };
         let input = values(1, shape.iter().product());
         let mut maps = vec![Plain::new(shape, &input)];

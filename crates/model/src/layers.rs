@@ -145,14 +145,14 @@ impl Map {
     ) -> Self {
         let [samples, _, height, width] = self.shape;
         let shape = [samples, biases.dims()[0], height * factor, width * factor];
-        let (is_blocked, arithmetic, edge) = (self.is_blocked(), self.arithmetic, self.edge);
-        let map = (self.values, self.shape);
+        let is_blocked = self.is_blocked();
+        let (map, settings) = ((self.values, self.shape), (factor, slope, self.edge));
         let values = if is_blocked {
-            blocked::conv3x3(map, (weights, biases), (factor, slope, edge), arithmetic, kept)
+            blocked::conv3x3(map, (weights, biases), settings, self.arithmetic, kept)
         } else {
-            tensors::conv3x3(map, (weights, biases), (factor, slope, edge), arithmetic)
+            tensors::conv3x3(map, (weights, biases), settings, self.arithmetic)
         };
-        Self { values, shape, arithmetic, edge }
+        Self { values, shape, ..self }
     }
 
     /// The 3x3 convolution without biases.
@@ -166,26 +166,25 @@ impl Map {
     #[must_use]
     pub fn conv4x4(self, weights: Tensor<1>, outputs: usize) -> Self {
         let [samples, _, height, width] = self.shape;
-        let (is_blocked, arithmetic, edge) = (self.is_blocked(), self.arithmetic, self.edge);
+        let is_blocked = self.is_blocked();
         let map = (self.values, self.shape);
         let values = if is_blocked {
-            blocked::conv4x4(map, weights, outputs, arithmetic)
+            blocked::conv4x4(map, weights, outputs, self.arithmetic)
         } else {
             tensors::conv4x4(map, weights, outputs)
         };
-        Self { values, shape: [samples, outputs, height / 2, width / 2], arithmetic, edge }
+        Self { values, shape: [samples, outputs, height / 2, width / 2], ..self }
     }
 
     /// A residual dense block of five convolutions' weights and biases.
     #[must_use]
     pub fn dense_block(self, weights: [Tensor<1>; 5], biases: [Tensor<1>; 5], scale: f32) -> Self {
-        let (is_blocked, shape, arithmetic, edge) =
-            (self.is_blocked(), self.shape, self.arithmetic, self.edge);
-        let map = (self.values, shape);
+        let is_blocked = self.is_blocked();
+        let (map, settings) = ((self.values, self.shape), (scale, self.edge));
         let values = if is_blocked {
-            blocked::dense_block(map, (weights, biases), (scale, edge), arithmetic)
+            blocked::dense_block(map, (weights, biases), settings, self.arithmetic)
         } else {
-            tensors::dense_block(map, (weights, biases), (scale, edge), arithmetic)
+            tensors::dense_block(map, (weights, biases), settings, self.arithmetic)
         };
         Self { values, ..self }
     }
@@ -193,8 +192,8 @@ impl Map {
     /// Batch normalisation with the batch's own statistics, and a leaky ReLU behind it. `seen` is told the statistics.
     #[must_use]
     pub fn batch_norm(self, scales: Tensor<1>, shifts: Tensor<1>, slope: f32, seen: &Seen) -> Self {
-        let (is_blocked, shape) = (self.is_blocked(), self.shape);
-        let map = (self.values, shape);
+        let is_blocked = self.is_blocked();
+        let map = (self.values, self.shape);
         let values = if is_blocked {
             blocked::batch_norm(map, scales, shifts, slope, seen)
         } else {

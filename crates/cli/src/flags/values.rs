@@ -62,7 +62,7 @@ impl From<AlphaFlag> for AlphaMode {
 /// `--edge`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum EdgeFlag {
-    /// Zeros, as the networks were trained
+    /// Zeros, as most networks were trained
     Zero,
     /// The edge pixel, repeated
     Replicate,

@@ -11,7 +11,7 @@ use super::product::{Half, multiply, narrowed, scaled, unscaled};
 use crate::tensor_operation::TensorOperation;
 
 /// Convolutions of a block.
-const CONVOLUTIONS: usize = 5;
+pub(super) const CONVOLUTIONS: usize = 5;
 /// The slope of the leaky ReLU behind all but the last.
 pub(super) const SLOPE: f32 = 0.2;
 

@@ -9,7 +9,7 @@ use burn::tensor::{Tensor, activation, module};
 use esrgan_gradients::Edge;
 
 use super::convolution::{Convolution, MOST_COLUMN_VALUES};
-use super::dense::{DenseBlock, SLOPE};
+use super::dense::{CONVOLUTIONS, DenseBlock, SLOPE};
 use super::{COSINE_EPSILON, DeviceStatistics, EPSILON, Seen, Statistics, UNIT_EPSILON};
 use crate::arithmetic::Arithmetic;
 use crate::reduction::sum;
@@ -137,22 +137,19 @@ fn dense_block_by_layers(
     (scale, edge): (f32, Edge),
     arithmetic: Arithmetic,
 ) -> Tensor<1> {
-    let [samples, _, height, width] = shape;
-    let pixels = |map: Tensor<1>| {
-        let channels = map.shape().num_elements() / (samples * height * width);
-        map.reshape([samples * height * width, channels])
-    };
-    let mut seen = pixels(map.clone());
-    let mut found = map.clone();
+    let [samples, channels, height, width] = shape;
+    let pixels = samples * height * width;
+    let mut maps = vec![map.clone().reshape([pixels, channels])];
     for (index, (weights, biases)) in weights.into_iter().zip(biases).enumerate() {
-        let slope = (index < 4).then_some(SLOPE);
-        let channels = seen.dims()[1];
-        let shape = [samples, channels, height, width];
-        let values = seen.clone().reshape([samples * height * width * channels]);
-        found = conv3x3((values, shape), (weights, biases), (1, slope, edge), arithmetic);
-        seen = Tensor::cat(vec![seen, pixels(found.clone())], 1);
+        let slope = (index + 1 < CONVOLUTIONS).then_some(SLOPE);
+        let seen = Tensor::cat(maps.clone(), 1);
+        let channels = [seen.dims()[1], biases.dims()[0]];
+        let seen = (seen.reshape([pixels * channels[0]]), [samples, channels[0], height, width]);
+        let found = conv3x3(seen, (weights, biases), (1, slope, edge), arithmetic);
+        maps.push(found.reshape([pixels, channels[1]]));
     }
-    map + found.mul_scalar(scale)
+    let last = maps.swap_remove(CONVOLUTIONS);
+    map + last.mul_scalar(scale).reshape([pixels * channels])
 }
 
 /// [`super::Map::batch_norm`].

@@ -70,6 +70,11 @@ fn computed_with(case: &Case, arithmetic: Arithmetic, scale: f32) -> Vec<Vec<f32
     std::iter::once(to_host(output)).chain(of_leaves).collect()
 }
 
+fn dense_block(map: Map, p: Vec<Tensor<1>>) -> Map {
+    let part = |first: usize| std::array::from_fn(|place| p[first + place].clone());
+    map.dense_block(part(0), part(5), 0.2)
+}
+
 fn cases() -> Vec<Case> {
     let case = |name, shape, parameters: &[usize], layer| Case {
         name,
@@ -94,10 +99,7 @@ fn cases() -> Vec<Case> {
             "dense block",
             [2, 8, 7, 6],
             &[4 * 8 * 9, 4 * 12 * 9, 4 * 16 * 9, 4 * 20 * 9, 8 * 24 * 9, 4, 4, 4, 4, 8],
-            |map, p| {
-                let part = |first: usize| std::array::from_fn(|place| p[first + place].clone());
-                map.dense_block(part(0), part(5), 0.2)
-            },
+            dense_block,
         ),
         case("conv3x3, the edge repeated", [2, 5, 6, 9], &[7 * 5 * 9, 7], |map, mut p| {
             let biases = p.remove(1);
@@ -111,10 +113,7 @@ fn cases() -> Vec<Case> {
             "dense block, the edge repeated",
             [2, 8, 4, 6],
             &[4 * 8 * 9, 4 * 12 * 9, 4 * 16 * 9, 4 * 20 * 9, 8 * 24 * 9, 4, 4, 4, 4, 8],
-            |map, p| {
-                let part = |first: usize| std::array::from_fn(|place| p[first + place].clone());
-                map.with_edge(Edge::Replicate).dense_block(part(0), part(5), 0.2)
-            },
+            |map, p| dense_block(map.with_edge(Edge::Replicate), p),
         ),
         case("batch norm", [3, 5, 4, 6], &[5, 5], |map, mut p| {
             let shifts = p.remove(1);
