@@ -17,7 +17,7 @@ import torch
 
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent / "onnx"))
-from make_onnx import Compact, RrdbNet, manifest, save_weights, seeded  # noqa: E402
+from make_onnx import Compact, RrdbNet, manifest, repeating, save_weights, seeded  # noqa: E402
 
 
 def convert(name, network, half):
@@ -37,6 +37,7 @@ def main():
     convert("rrdb_x2_unshuffle_f16", RrdbNet(unshuffle=2), half=True)
     convert("esrgan_plus_x3_f32", RrdbNet(enlargements=(3,), bypass=True), half=False)
     convert("compact_x2_f16", Compact(), half=True)
+    convert("esrgan_plus_x2_replicate_f16", repeating(RrdbNet(enlargements=(2,), bypass=True)), half=True)
     manifest(FOLDER, (".param", ".bin", ".npz"), f"torch {torch.__version__}, pnnx {importlib.metadata.version('pnnx')}")
 
 

@@ -116,6 +116,14 @@ class HalfInside(nn.Module):
         return self.network(x.half()).float()
 
 
+def repeating(network):
+    """Its 3x3 convolutions with the edge repeated around their input instead of zeros."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
+            layer.padding_mode = "replicate"
+    return network
+
+
 def seeded(network):
     """Every weight and slope random, so that no two tensors are equal."""
     generator = torch.Generator().manual_seed(SEED)
@@ -165,6 +173,9 @@ def main():
            dynamic_shapes=({2: "height", 3: "width"},))
     export("esrgan_plus_x4_opset13", RrdbNet(bypass=True), dynamo=False, opset_version=13)
     export("compact_x2_opset9_dynamic", Compact(), dynamo=False, opset_version=9, **dynamic)
+    export("rrdb_x2_replicate_dynamo", repeating(RrdbNet(enlargements=(2,))), dynamo=True, external_data=False,
+           dynamic_shapes=({2: "height", 3: "width"},))
+    export("compact_x2_replicate_opset9", repeating(Compact()), dynamo=False, opset_version=9)
     manifest(FOLDER, (".onnx", ".npz"), f"torch {torch.__version__}, onnx {onnx.__version__}")
 
 

@@ -9,6 +9,7 @@ use esrgan_core::Notice;
 use sha2::{Digest, Sha256};
 
 use crate::error::WeightsError;
+use crate::graph::Recognised;
 use crate::keys::{self, Shapes};
 use crate::limits::Limits;
 use crate::map::WeightMap;
@@ -100,8 +101,7 @@ fn load_any(path: &Path, options: &LoadOptions) -> Result<Model, WeightsError> {
         // Nothing in a graph's files repeats elements, so their size bounds that of the tensors.
         let weights = Arc::new(read_file(&bin, limits.max_file_bytes.min(limits.max_total_bytes))?);
         return while_hashing(Some(path), (&weights, options), || {
-            let (spec, tensors) = ncnn::read(&text, &weights)?;
-            graph_contents(spec, tensors, Format::Ncnn, options)
+            graph_contents(ncnn::read(&text, &weights)?, Format::Ncnn, options)
         });
     }
     let bytes = Arc::new(read_file(path, limits.max_file_bytes)?);
@@ -120,8 +120,7 @@ fn contents(bytes: &Arc<Vec<u8>>, options: &LoadOptions) -> Result<Contents, Wei
             let (limit, found) = (limits.max_total_bytes, bytes.len() as u64);
             return Err(WeightsError::Limit { item: "bytes of all tensors".to_owned(), limit, found });
         }
-        let (spec, tensors) = onnx::read(bytes)?;
-        graph_contents(spec, tensors, Format::Onnx, options)
+        graph_contents(onnx::read(bytes)?, Format::Onnx, options)
     } else {
         Err(WeightsError::UnknownFormat { found: beginning(bytes) })
     }
@@ -275,11 +274,11 @@ fn named_contents(state: StateDict, format: Format, options: &LoadOptions) -> Re
 
 /// A graph says itself what it is; a scale that the user names must agree.
 fn graph_contents(
-    spec: ModelSpec,
-    weights: WeightMap,
+    network: Recognised,
     format: Format,
     options: &LoadOptions,
 ) -> Result<Contents, WeightsError> {
+    let Recognised { spec, weights, repeats_edge } = network;
     check_scale(&spec, options)?;
     let layout = if format == Format::Ncnn { KeyLayout::Ncnn } else { KeyLayout::Onnx };
     Ok(Contents {
@@ -289,7 +288,7 @@ fn graph_contents(
         layout,
         notices: Vec::new(),
         scale_is_ambiguous: false,
-        repeats_edge: false,
+        repeats_edge,
     })
 }
 

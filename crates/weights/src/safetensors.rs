@@ -14,7 +14,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use crate::dtype::DType;
 use crate::error::WeightsError;
 use crate::limits::Limits;
-use crate::state::StateDict;
+use crate::state::{EDGE, REPLICATE, StateDict};
 use crate::stored::{Element, StoredTensor};
 use crate::tensor::Tensor;
 use crate::text::shown;
@@ -23,10 +23,6 @@ use crate::text::shown;
 const LENGTH_BYTES: usize = 8;
 /// The header's entry that is no tensor.
 pub(crate) const METADATA: &str = "__metadata__";
-
-/// What a file's metadata calls what convolutions saw beyond the edge in training, and the one value of it that is not usual.
-pub(crate) const EDGE: &str = "edge";
-pub(crate) const REPLICATE: &str = "replicate";
 
 /// Whether bytes begin as a safetensors file does: a length within the file, and a JSON object.
 pub(crate) fn is_safetensors(bytes: &[u8]) -> bool {

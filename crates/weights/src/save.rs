@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use esrgan_core::PendingFile;
+use esrgan_core::{Notice, PendingFile};
 
 use crate::dtype::DType;
 use crate::error::WeightsError;
@@ -11,6 +11,7 @@ use crate::keys::file_key;
 use crate::map::WeightMap;
 use crate::model::{Format, KeyLayout, Model};
 use crate::spec::Family;
+use crate::state::{EDGE, REPLICATE};
 use crate::tensor::Tensor;
 use crate::{ncnn, onnx, pth, safetensors};
 
@@ -26,43 +27,61 @@ pub struct SaveOptions {
 
 /// Writes a model, in the format of the path's extension: `.pth`, `.safetensors`, `.onnx`, `.param` (and `.bin` beside it).
 ///
-/// Files appear complete or not at all; of ncnn's pair the `.bin` appears first.
+/// Files appear complete or not at all; of ncnn's pair the `.bin` appears first. Returns what the file cannot say.
+///
+/// A network that was trained with its edge repeated says so in `.safetensors` and, in BasicSR's layout, in `.pth`, which this
+/// program reads; in `.onnx` and `.param` every convolution has the edge repeated before it, in whichever engine.
 ///
 /// # Errors
 /// [`WeightsError::Argument`] where format, layout and type do not go together, [`WeightsError::Overflow`] where a weight
 /// does not fit the type, [`WeightsError::Io`].
-pub fn save(model: &Model, path: &Path, options: &SaveOptions) -> Result<(), WeightsError> {
+pub fn save(model: &Model, path: &Path, options: &SaveOptions) -> Result<Vec<Notice>, WeightsError> {
     let format = format_of(path)?;
     let weights = cast(&model.weights, options.dtype)?;
+    let repeats_edge = model.origin.repeats_edge;
+    let mut says_edge = true;
     match format {
         Format::Pth => {
             let layout = layout(model, options)?;
             // Real-ESRGAN and BasicSR look under this key; the older layouts' programs expect a bare dictionary.
             let wrapper = matches!(layout, KeyLayout::BasicSr | KeyLayout::Compact).then_some("params");
-            write_file(path, &pth::write(&named(model, &weights, layout), wrapper)?)
+            says_edge = wrapper.is_some();
+            let extras: &[_] = if repeats_edge { &[(EDGE, REPLICATE)] } else { &[] };
+            write_file(path, &pth::write(&named(model, &weights, layout), wrapper, extras)?)?;
         }
         Format::Safetensors => {
             let layout = layout(model, options)?;
             let metadata = metadata(model, layout);
-            write_file(path, &safetensors::write(&named(model, &weights, layout), &metadata))
+            write_file(path, &safetensors::write(&named(model, &weights, layout), &metadata))?;
         }
         Format::Onnx => {
             refuse_layout(options, format)?;
-            write_file(path, &onnx::write(&model.spec, &weights)?)
+            write_file(path, &onnx::write(&model.spec, &weights, repeats_edge)?)?;
         }
         Format::Ncnn => {
             refuse_layout(options, format)?;
             if options.dtype == Some(DType::BF16) {
                 return Err(argument("dtype", "f32 or f16 for ncnn", "bf16"));
             }
-            let files = ncnn::write(&model.spec, &weights)?;
+            let files = ncnn::write(&model.spec, &weights, repeats_edge)?;
             let bin_path = path.with_extension("bin");
             let bin = pending(&bin_path, &files.bin)?;
             let param = pending(path, files.param.as_ref())?;
             publish(bin, &bin_path)?;
-            publish(param, path)
+            publish(param, path)?;
         }
     }
+    Ok(if repeats_edge { edge_notices(format, says_edge) } else { Vec::new() })
+}
+
+/// What the user of a network that was trained with its edge repeated should know about its file.
+fn edge_notices(format: Format, says_edge: bool) -> Vec<Notice> {
+    let elsewhere = "trained with the edge repeated: other programs see zeros beyond it, and spoil the picture's border, unless \
+                     they get the network as `.onnx` or `.param`";
+    let here = "this layout has no place to say that the edge is repeated: enlarge with `--edge replicate`";
+    let is_graph = matches!(format, Format::Onnx | Format::Ncnn);
+    let told = [(!is_graph, elsewhere), (!says_edge, here)];
+    told.into_iter().filter(|(applies, _)| *applies).map(|(_, text)| Notice::new(text)).collect()
 }
 
 /// Writes a file that appears whole or not at all.
@@ -146,7 +165,7 @@ fn metadata(model: &Model, layout: KeyLayout) -> BTreeMap<&'static str, String> 
         metadata.insert("origin_sha256", origin.sha256.clone());
     }
     if origin.repeats_edge {
-        metadata.insert(safetensors::EDGE, safetensors::REPLICATE.to_owned());
+        metadata.insert(EDGE, REPLICATE.to_owned());
     }
     // A scale that was only assumed is not passed on as known.
     if origin.scale_is_ambiguous {

@@ -4,6 +4,10 @@ use esrgan_core::Notice;
 
 use crate::stored::StoredTensor;
 
+/// What a file calls, beside its tensors, what convolutions saw beyond the edge in training, and the one value of it that is not usual.
+pub(crate) const EDGE: &str = "edge";
+pub(crate) const REPLICATE: &str = "replicate";
+
 /// Named tensors as a file holds them, in its order.
 #[derive(Debug, Default)]
 pub(crate) struct StateDict {

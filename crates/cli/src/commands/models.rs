@@ -88,14 +88,16 @@ fn description(model: &Model, source: &ModelSource) -> String {
 pub(crate) fn convert(flags: &ConvertFlags) -> anyhow::Result<Outcome> {
     let (_, model) = read(&flags.input, flags.strength, flags.scale)?;
     let options = SaveOptions { layout: flags.layout.map(Into::into), dtype: flags.dtype.map(Into::into) };
-    save(&model, &flags.output, &options)?;
+    let notices = save(&model, &flags.output, &options)?;
+    talk::notices(flags.output.display(), &notices);
     Ok(Outcome::Done)
 }
 
 /// Runs `interpolate`.
 pub(crate) fn interpolate(flags: &InterpolateFlags) -> anyhow::Result<Outcome> {
     let ((_, a), (_, b)) = (read(&flags.a, None, flags.scale)?, read(&flags.b, None, flags.scale)?);
-    save(&mix(&a, &b, flags.alpha)?, &flags.output, &SaveOptions::default())?;
+    let notices = save(&mix(&a, &b, flags.alpha)?, &flags.output, &SaveOptions::default())?;
+    talk::notices(flags.output.display(), &notices);
     Ok(Outcome::Done)
 }
 

@@ -8,12 +8,17 @@ pub(crate) fn body_conv(rrdb: usize, dense: usize, conv: usize) -> String {
     format!("body.{rrdb}.rdb{}.conv{conv}", dense + 1)
 }
 
-/// The graph of a model; every node has a name of its own, made from the canonical names of the tensors.
+/// The graph of a model; every node has a name of its own, made from the canonical names of the tensors. With `repeats_edge`
+/// every 3x3 convolution reads its input with the edge repeated instead of zeros around it.
 ///
 /// # Errors
 /// Where the map lacks a tensor that the model has, which a checked model does not.
-pub(crate) fn build(spec: &ModelSpec, weights: &WeightMap) -> Result<Graph, WeightsError> {
-    let mut builder = Builder { graph: Graph::default(), weights };
+pub(crate) fn build(
+    spec: &ModelSpec,
+    weights: &WeightMap,
+    repeats_edge: bool,
+) -> Result<Graph, WeightsError> {
+    let mut builder = Builder { graph: Graph::default(), weights, repeats_edge };
     let picture = builder.push("picture", Op::Picture);
     builder.graph.output = match spec.family() {
         Family::Rrdb | Family::EsrganPlus => builder.rrdb(spec, picture)?,
@@ -25,6 +30,7 @@ pub(crate) fn build(spec: &ModelSpec, weights: &WeightMap) -> Result<Graph, Weig
 struct Builder<'a> {
     graph: Graph,
     weights: &'a WeightMap,
+    repeats_edge: bool,
 }
 
 impl Builder<'_> {
@@ -40,6 +46,10 @@ impl Builder<'_> {
 
     fn convolve(&mut self, layer: &str, input: ValueId) -> Result<ValueId, WeightsError> {
         let (weight, bias) = (self.tensor(layer, "weight")?, Some(self.tensor(layer, "bias")?));
+        let input = match self.repeats_edge {
+            true => self.push(&format!("{layer}.edge"), Op::RepeatEdge { input }),
+            false => input,
+        };
         Ok(self.push(layer, Op::Convolve { input, weight, bias }))
     }
 

@@ -15,7 +15,7 @@ use std::fmt;
 use crate::Tensor;
 
 pub(crate) use build::{body_conv, build};
-pub(crate) use recognise::recognise;
+pub(crate) use recognise::{Recognised, recognise};
 pub(crate) use refusal::{foreign, limit, malformed};
 
 /// A node's place in [`Graph::nodes`], which also names the value it makes.
@@ -54,13 +54,16 @@ pub(crate) enum ChannelOrder {
     PositionFirst,
 }
 
-/// One operation. Feature maps are `[C, H, W]`; convolutions have stride 1 and keep the size by zero padding.
+/// One operation. Feature maps are `[C, H, W]`; convolutions have stride 1 and keep the size, by zeros around their input or by
+/// the ring that it has already.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
     /// The network's input.
     Picture,
     /// A convolution with weights `[out, in, k, k]`, k = 1 or 3, and perhaps a bias `[out]`.
     Convolve { input: ValueId, weight: Tensor, bias: Option<Tensor> },
+    /// A ring of one pixel around the input, the nearest pixel repeated: `[C, H + 2, W + 2]`. Only 3x3 convolutions read it.
+    RepeatEdge { input: ValueId },
     /// `max(x, 0) + slope * min(x, 0)`.
     LeakyRelu { input: ValueId, slope: f32 },
     /// The same with one learned slope per channel.
@@ -100,6 +103,14 @@ impl Graph {
         self.nodes.len() - 1
     }
 
+    /// How many pixels of zeros a convolution needs at each side to keep the size of its input.
+    pub fn zero_padding(&self, input: ValueId, kernel: usize) -> usize {
+        match self.nodes[input].op {
+            Op::RepeatEdge { .. } => 0,
+            _ => kernel / 2,
+        }
+    }
+
     /// The values that an operation reads, in order.
     pub fn inputs(op: &Op) -> Vec<ValueId> {
         match op {
@@ -107,6 +118,7 @@ impl Graph {
             Op::Concatenate { inputs } => inputs.clone(),
             Op::Add { left, right } => vec![*left, *right],
             Op::Convolve { input, .. }
+            | Op::RepeatEdge { input }
             | Op::LeakyRelu { input, .. }
             | Op::PRelu { input, .. }
             | Op::Scale { input, .. }

@@ -30,6 +30,8 @@ struct Recogniser {
     /// Per dense block, whether its concatenations hold ESRGAN+'s features; set by the first that can tell.
     bypassed: BTreeMap<usize, bool>,
     compact_activation: Option<Activation>,
+    /// Whether 3x3 convolutions see the edge repeated; set by the first.
+    repeats_edge: Option<bool>,
 }
 
 /// Reads the network out of a graph.
@@ -65,6 +67,7 @@ impl Recogniser {
                 self.fill(slot, site, weight, bias.as_ref())?;
                 Ok(role)
             }
+            Op::RepeatEdge { input } => Ok(Role::Ringed(*input)),
             Op::LeakyRelu { input, slope } => self.leaky_relu(site, *input, *slope),
             Op::PRelu { input, slopes } => self.prelu(site, *input, slopes),
             Op::Concatenate { inputs } => self.concatenate(site, inputs),
@@ -103,7 +106,17 @@ impl Recogniser {
                 }
             };
         }
-        Ok(match self.roles[input] {
+        let (source, is_ringed) = match self.roles[input] {
+            Role::Ringed(source) => (self.roles[source], true),
+            role => (role, false),
+        };
+        if *self.repeats_edge.get_or_insert(is_ringed) != is_ringed {
+            return Err(foreign(
+                site,
+                "one kind of padding, zeros or the edge repeated, throughout the network",
+            ));
+        }
+        Ok(match source {
             Role::Picture if self.unshuffle.is_none() => (Slot::First, Role::Stream(0)),
             Role::Unshuffled => (Slot::First, Role::Stream(0)),
             Role::Stream(block) => (Slot::Dense { block, conv: 1 }, Role::Raw { block, conv: 1 }),

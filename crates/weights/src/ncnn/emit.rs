@@ -78,11 +78,14 @@ impl Fusion {
         let mut inputs = Graph::inputs(&node.op);
         let (kind, params) = match &node.op {
             Op::Picture => ("Input", String::new()),
-            Op::Convolve { weight, bias, .. } => {
+            Op::Convolve { input, weight, bias } => {
                 write_tagged(bin, weight);
                 bias.iter().for_each(|bias| write_plain(bin, bias));
-                ("Convolution", convolution_params(weight, bias.is_some(), self.activation[value]))
+                let padding = graph.zero_padding(*input, weight.shape[2]);
+                let params = convolution_params(weight, padding, bias.is_some(), self.activation[value]);
+                ("Convolution", params)
             }
+            Op::RepeatEdge { .. } => ("Padding", " 0=1 1=1 2=1 3=1 4=1".to_owned()),
             Op::LeakyRelu { slope, .. } => ("ReLU", format!(" 0={slope:.6e}")),
             Op::PRelu { slopes, .. } => {
                 write_plain(bin, slopes);
@@ -108,12 +111,16 @@ impl Fusion {
     }
 }
 
-fn convolution_params(weight: &Tensor, has_bias: bool, activation: Option<(ValueId, f32)>) -> String {
+fn convolution_params(
+    weight: &Tensor,
+    padding: usize,
+    has_bias: bool,
+    activation: Option<(ValueId, f32)>,
+) -> String {
     let (outputs, kernel) = (weight.shape[0], weight.shape[2]);
     let activation = activation.map_or(String::new(), |(_, slope)| format!(" 9=2 -23310=1,{slope:.6e}"));
     format!(
-        " 0={outputs} 1={kernel} 4={} 5={} 6={}{activation}",
-        kernel / 2,
+        " 0={outputs} 1={kernel} 4={padding} 5={} 6={}{activation}",
         u8::from(has_bias),
         weight.num_elements()
     )

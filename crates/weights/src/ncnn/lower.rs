@@ -56,6 +56,7 @@ impl<'a> Lowering<'a, '_> {
             }
             ("Noop", &[input]) => Ok(input),
             ("Convolution", &[input]) => self.convolution(layer, input),
+            ("Padding", &[input]) => self.padding(layer, input),
             ("PReLU", &[input]) => self.prelu(layer, input),
             ("ReLU", &[input]) => self.relu(layer, input),
             ("Concat", [_, ..]) => self.concat(layer, inputs),
@@ -126,7 +127,7 @@ impl<'a> Lowering<'a, '_> {
     }
 
     fn convolution(&mut self, layer: &Layer<'a>, input: ValueId) -> Result<ValueId, WeightsError> {
-        let kernel = checked_kernel(layer)?;
+        let kernel = checked_kernel(layer, |kernel| self.graph.zero_padding(input, kernel))?;
         let (outputs, elements) = (layer.int(0, 0)?, layer.int(6, 0)?);
         let window = outputs.checked_mul(kernel * kernel).filter(|_| outputs > 0);
         let channels =
@@ -144,6 +145,16 @@ impl<'a> Lowering<'a, '_> {
         };
         let value = self.graph.push(site, Op::Convolve { input, weight, bias });
         self.fused_activation(layer, value)
+    }
+
+    /// A ring of the edge, as converters write a convolution's `padding_mode="replicate"`.
+    fn padding(&mut self, layer: &Layer<'a>, input: ValueId) -> Result<ValueId, WeightsError> {
+        layer.allow_params(&[0, 1, 2, 3, 4, 5, 7, 8])?;
+        let sides = [layer.int(0, 0)?, layer.int(1, 0)?, layer.int(2, 0)?, layer.int(3, 0)?];
+        require(layer, sides == [1; 4], "one pixel at each side (0=1 1=1 2=1 3=1)")?;
+        require(layer, layer.int(4, 0)? == 1, "padding by the edge pixel (4=1)")?;
+        require(layer, [layer.int(7, 0)?, layer.int(8, 0)?] == [0; 2], "no padding of channels")?;
+        Ok(self.graph.push(layer.site(), Op::RepeatEdge { input }))
     }
 
     fn fused_activation(&mut self, layer: &Layer<'a>, value: ValueId) -> Result<ValueId, WeightsError> {
@@ -243,9 +254,10 @@ impl<'a> Lowering<'a, '_> {
     }
 }
 
-/// The side of a convolution's kernel, 3 or 1; anything that changes the picture's size or skips pixels is foreign.
-fn checked_kernel(layer: &Layer<'_>) -> Result<i64, WeightsError> {
-    layer.allow_params(&[0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19])?;
+/// The side of a convolution's kernel, 3 or 1; anything that skips pixels or has other zeros around its input than
+/// `zero_padding` pixels is foreign.
+fn checked_kernel(layer: &Layer<'_>, zero_padding: impl Fn(usize) -> usize) -> Result<i64, WeightsError> {
+    layer.allow_params(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19])?;
     let kernel = layer.int(1, 0)?;
     require(layer, kernel == 3 || kernel == 1, "a kernel of 3x3 or 1x1 (1=3)")?;
     require(layer, layer.int(11, kernel)? == kernel, "a square kernel")?;
@@ -255,8 +267,14 @@ fn checked_kernel(layer: &Layer<'_>) -> Result<i64, WeightsError> {
     let left = layer.int(4, 0)?;
     let top = layer.int(14, left)?;
     let padding = [left, top, layer.int(15, left)?, layer.int(16, top)?];
-    require(layer, padding == [kernel / 2; 4], "padding that keeps the size (4=1 for 3x3)")?;
+    let expected = zero_padding(kernel as usize) as i64;
+    require(
+        layer,
+        padding == [expected; 4],
+        "padding that keeps the size (4=1 for 3x3, 4=0 after a ring of the edge)",
+    )?;
     require(layer, layer.float(18, 0.0)? == 0.0, "padding by zeros")?;
+    require(layer, layer.int(7, 1)? == 1, "one group (7=1)")?;
     require(layer, layer.int(8, 0)? == 0, "weights without int8 scales (8=0)")?;
     require(layer, layer.int(19, 0)? == 0, "weights of its own (19=0)")?;
     Ok(kernel)

@@ -12,7 +12,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::graph::{build, recognise};
+use crate::graph::{Recognised, build, recognise};
 use crate::{ModelSpec, WeightMap, WeightsError};
 
 pub(crate) use emit::NcnnFiles;
@@ -22,19 +22,23 @@ pub(crate) use emit::NcnnFiles;
 ///
 /// # Errors
 /// Where a file is not what its format says, or the graph is of another family; the message names the first such layer.
-pub(crate) fn read(param: &[u8], bin: &Arc<Vec<u8>>) -> Result<(ModelSpec, WeightMap), WeightsError> {
+pub(crate) fn read(param: &[u8], bin: &Arc<Vec<u8>>) -> Result<Recognised, WeightsError> {
     let layers = param::parse(param)?;
     let mut reader = bin::BinReader::new(bin);
     let graph = lower::lower(&layers, &mut reader)?;
     let network = recognise(&graph)?;
     reader.finish()?;
-    Ok((network.spec, network.weights))
+    Ok(network)
 }
 
 /// Writes a checked model. Weights of f16 stay f16, all others and every bias become f32.
 ///
 /// # Errors
 /// Where a tensor of the model is missing, which a checked model's is not.
-pub(crate) fn write(spec: &ModelSpec, weights: &WeightMap) -> Result<NcnnFiles, WeightsError> {
-    Ok(emit::emit(&build(spec, weights)?))
+pub(crate) fn write(
+    spec: &ModelSpec,
+    weights: &WeightMap,
+    repeats_edge: bool,
+) -> Result<NcnnFiles, WeightsError> {
+    Ok(emit::emit(&build(spec, weights, repeats_edge)?))
 }

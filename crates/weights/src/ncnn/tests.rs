@@ -8,7 +8,7 @@ use crate::graph::samples::{Sample, assert_weights, golden, mangled, samples};
 use crate::{Activation, DType, Family};
 
 /// [`super::read`] of bytes that nobody shares.
-fn read(param: &[u8], bin: &[u8]) -> Result<(ModelSpec, WeightMap), WeightsError> {
+fn read(param: &[u8], bin: &[u8]) -> Result<Recognised, WeightsError> {
     super::read(param, &Arc::new(bin.to_vec()))
 }
 
@@ -18,7 +18,7 @@ fn sample(name: &str) -> Sample {
 
 fn files(name: &str) -> NcnnFiles {
     let sample = sample(name);
-    write(&sample.spec, &sample.weights).unwrap()
+    write(&sample.spec, &sample.weights, false).unwrap()
 }
 
 /// What reading says after one change of the text.
@@ -31,11 +31,12 @@ fn refusal(files: &NcnnFiles, from: &str, to: &str) -> WeightsError {
 #[test]
 fn what_is_written_is_read() {
     for dtype in [DType::F32, DType::F16, DType::BF16] {
-        for sample in samples(dtype) {
-            let files = write(&sample.spec, &sample.weights).unwrap();
-            let (spec, weights) =
-                read(files.param.as_bytes(), &files.bin).unwrap_or_else(|e| panic!("{}: {e}", sample.name));
-            assert_eq!(spec, sample.spec, "{}", sample.name);
+        for (sample, edge) in samples(dtype).iter().flat_map(|sample| [(sample, false), (sample, true)]) {
+            let files = write(&sample.spec, &sample.weights, edge).unwrap();
+            let network = read(files.param.as_bytes(), &files.bin);
+            let Recognised { spec, weights, repeats_edge } =
+                network.unwrap_or_else(|e| panic!("{}: {e}", sample.name));
+            assert_eq!((&spec, repeats_edge), (&sample.spec, edge), "{}", sample.name);
             assert_eq!(weights.len(), sample.weights.len(), "{}", sample.name);
             for (name, tensor) in sample.weights.iter() {
                 let is_half = dtype == DType::F16 && tensor.shape.len() == 4;
@@ -43,6 +44,21 @@ fn what_is_written_is_read() {
                 assert!(weights.get(name) == Some(&expected), "{}: {name}", sample.name);
             }
         }
+    }
+}
+
+#[test]
+fn a_ring_of_another_kind_is_foreign() {
+    let sample = sample("x4");
+    let files = write(&sample.spec, &sample.weights, true).unwrap();
+    for (from, to, culprit) in [
+        (" 4=1\n", " 4=2\n", "Padding `conv_first.edge`"),
+        (" 4=1\n", " 4=1 8=1\n", "Padding `conv_first.edge`"),
+        (" 3=1 4=1\n", " 3=2 4=1\n", "Padding `conv_first.edge`"),
+        (" 1=3 4=0 ", " 1=3 4=1 ", "Convolution `conv_first`"),
+    ] {
+        let message = refusal(&files, from, to).to_string();
+        assert!(message.contains(culprit), "{message}");
     }
 }
 
@@ -62,14 +78,15 @@ fn the_published_x4plus_is_read_and_written_to_the_same_bytes() {
         return;
     };
     let bin = std::fs::read(param.with_extension("bin")).unwrap();
-    let (spec, weights) = read(&std::fs::read(&param).unwrap(), &bin).unwrap();
+    let Recognised { spec, weights, repeats_edge } = read(&std::fs::read(&param).unwrap(), &bin).unwrap();
+    assert!(!repeats_edge);
     assert_eq!((spec.family(), spec.scale(), spec.num_features()), (Family::Rrdb, 4, 64));
     assert_eq!((spec.num_blocks(), spec.growth_channels(), spec.unshuffle()), (23, 32, 1));
     assert_eq!((spec.in_channels(), spec.out_channels(), spec.upsampling()), (3, 3, &[2, 2][..]));
     let dtype = |name: &str| weights.get(name).map(|tensor| tensor.dtype);
     assert_eq!(dtype("body.22.rdb3.conv5.weight"), Some(DType::F16));
     assert_eq!(dtype("body.22.rdb3.conv5.bias"), Some(DType::F32));
-    assert!(write(&spec, &weights).unwrap().bin == bin, "the weights are written to the same bytes");
+    assert!(write(&spec, &weights, false).unwrap().bin == bin, "the weights are written to the same bytes");
 }
 
 #[test]
@@ -79,10 +96,12 @@ fn files_by_pnnx_are_read() {
         ("rrdb_x2_unshuffle_f16", Family::Rrdb, 2, 2, half),
         ("esrgan_plus_x3_f32", Family::EsrganPlus, 3, 1, 0.0),
         ("compact_x2_f16", Family::Compact, 2, 1, half),
+        ("esrgan_plus_x2_replicate_f16", Family::EsrganPlus, 2, 1, half),
     ] {
         let path = |end: &str| golden(&format!("ncnn/{name}.{end}"));
-        let (spec, weights) =
+        let Recognised { spec, weights, repeats_edge } =
             read(&std::fs::read(path("param")).unwrap(), &std::fs::read(path("bin")).unwrap()).unwrap();
+        assert_eq!(repeats_edge, name.contains("replicate"), "{name}");
         assert_eq!((spec.family(), spec.scale(), spec.unshuffle()), (family, scale, unshuffle), "{name}");
         assert_weights(&weights, &path("npz"), error);
     }
@@ -225,13 +244,13 @@ fn mangled_files_are_errors_or_whole_models() {
     for (name, seed) in [("x4", 11), ("plus x2 unshuffle", 12), ("compact x4", 13)] {
         let files = files(name);
         for text in mangled(files.param.as_bytes(), 500, seed) {
-            if let Ok((spec, weights)) = read(&text, &files.bin) {
+            if let Ok(Recognised { spec, weights, .. }) = read(&text, &files.bin) {
                 accepted += 1;
                 assert_eq!(weights.len(), spec.tensors().len(), "{name}");
             }
         }
         for bin in mangled(&files.bin, 500, seed + 100) {
-            if let Ok((spec, weights)) = read(files.param.as_bytes(), &bin) {
+            if let Ok(Recognised { spec, weights, .. }) = read(files.param.as_bytes(), &bin) {
                 assert_eq!((bin.len(), weights.len()), (files.bin.len(), spec.tensors().len()), "{name}");
             }
         }
@@ -244,7 +263,7 @@ fn compact_activations_are_told_apart() {
     for (name, activation) in [("compact x4", Activation::PRelu), ("compact x3 leaky", Activation::LeakyRelu)]
     {
         let files = files(name);
-        let (spec, _) = read(files.param.as_bytes(), &files.bin).unwrap();
+        let Recognised { spec, .. } = read(files.param.as_bytes(), &files.bin).unwrap();
         assert_eq!(spec.activation(), activation, "{name}");
     }
 }

@@ -103,8 +103,21 @@ impl Emitter<'_> {
         let mut inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
         match op {
             Op::Picture => {}
-            Op::Convolve { weight, bias, .. } => {
-                self.convolve(&site.name, &output, inputs[0], weight, bias.as_ref());
+            Op::Convolve { input, weight, bias } => {
+                let kernel = weight.shape[2];
+                let pads = [self.graph.zero_padding(*input, kernel) as i64; 4];
+                let sizes = [kernel as i64; 2];
+                let (weight, bias) = self.layer(&site.name, weight, bias.as_ref());
+                inputs.push(&weight);
+                inputs.extend(bias.as_deref());
+                let attributes =
+                    [("kernel_shape", Attribute::Ints(&sizes)), ("pads", Attribute::Ints(&pads))];
+                self.write("Conv", &output, &inputs, &attributes);
+            }
+            Op::RepeatEdge { .. } => {
+                let pads = self.ints("ring", &[0, 0, 1, 1, 0, 0, 1, 1]);
+                inputs.push(&pads);
+                self.write("Pad", &output, &inputs, &[("mode", Attribute::Text("edge"))]);
             }
             Op::LeakyRelu { slope, .. } => {
                 self.write("LeakyRelu", &output, &inputs, &[("alpha", Attribute::Float(*slope))]);
@@ -133,15 +146,10 @@ impl Emitter<'_> {
         }
     }
 
-    fn convolve(&mut self, layer: &str, output: &str, input: &str, weight: &Tensor, bias: Option<&Tensor>) {
-        let kernel = weight.shape[2] as i64;
+    /// The weights and the bias of a convolution as initializers; returns their names.
+    fn layer(&mut self, layer: &str, weight: &Tensor, bias: Option<&Tensor>) -> (String, Option<String>) {
         let weight = self.weights(&format!("{layer}.weight"), &weight.shape, weight);
-        let bias = bias.map(|bias| self.weights(&format!("{layer}.bias"), &bias.shape, bias));
-        let inputs: Vec<&str> = [input, &weight].into_iter().chain(bias.as_deref()).collect();
-        let sizes = [kernel; 2];
-        let pads = [kernel / 2; 4];
-        let attributes = [("kernel_shape", Attribute::Ints(&sizes)), ("pads", Attribute::Ints(&pads))];
-        self.write("Conv", output, &inputs, &attributes);
+        (weight, bias.map(|bias| self.weights(&format!("{layer}.bias"), &bias.shape, bias)))
     }
 
     fn enlarge(&mut self, output: &str, input: &str, factor: usize) {

@@ -172,6 +172,7 @@ impl<'g, 'a> Lowering<'g, 'a> {
             "Concat" => return self.concat(step),
             "Add" | "Mul" => return self.sum_or_product(step),
             "Conv" => return self.conv(step),
+            "Pad" => return self.pad(step),
             "LeakyRelu" => return self.leaky_relu(step),
             "PRelu" => return self.prelu(step),
             "Resize" | "Upsample" => return self.resize(step),

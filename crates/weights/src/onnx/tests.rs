@@ -14,7 +14,7 @@ fn sample(name: &str) -> Sample {
 
 fn file(name: &str) -> Vec<u8> {
     let sample = sample(name);
-    write(&sample.spec, &sample.weights).unwrap()
+    write(&sample.spec, &sample.weights, false).unwrap()
 }
 
 /// `bytes` with every `from` made `to`, which is as long.
@@ -55,11 +55,14 @@ fn tensor(name: &str, dims: &[i64], data_type: i64) -> Message {
 #[test]
 fn what_is_written_is_read() {
     for dtype in [DType::F32, DType::F16, DType::BF16] {
-        for sample in samples(dtype) {
-            let bytes = write(&sample.spec, &sample.weights).unwrap();
-            let (spec, weights) = read(&bytes).unwrap_or_else(|e| panic!("{}: {e}", sample.name));
-            assert_eq!(spec, sample.spec, "{}", sample.name);
-            assert!(weights == sample.weights, "{} {dtype}", sample.name);
+        for (sample, repeats_edge) in
+            samples(dtype).iter().flat_map(|sample| [(sample, false), (sample, true)])
+        {
+            let bytes = write(&sample.spec, &sample.weights, repeats_edge).unwrap();
+            let network = read(&bytes).unwrap_or_else(|e| panic!("{}: {e}", sample.name));
+            assert_eq!(network.spec, sample.spec, "{}", sample.name);
+            assert!(network.weights == sample.weights, "{} {dtype}", sample.name);
+            assert_eq!(network.repeats_edge, repeats_edge, "{}", sample.name);
         }
     }
 }
@@ -74,9 +77,13 @@ fn files_by_exporters_are_read() {
         ("rrdb_x3_dynamo", Family::Rrdb, 3, 1, 3, DType::F32),
         ("esrgan_plus_x4_opset13", Family::EsrganPlus, 4, 1, 3, DType::F32),
         ("compact_x2_opset9_dynamic", Family::Compact, 2, 1, 3, DType::F32),
+        ("rrdb_x2_replicate_dynamo", Family::Rrdb, 2, 1, 3, DType::F32),
+        ("compact_x2_replicate_opset9", Family::Compact, 2, 1, 3, DType::F32),
     ] {
         let path = golden(&format!("onnx/{name}.onnx"));
-        let (spec, weights) = read(&std::fs::read(&path).unwrap()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let network = read(&std::fs::read(&path).unwrap()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let Recognised { spec, weights, repeats_edge } = network;
+        assert_eq!(repeats_edge, name.contains("replicate"), "{name}");
         assert_eq!((spec.family(), spec.scale(), spec.unshuffle()), (family, scale, unshuffle), "{name}");
         assert_eq!((spec.in_channels(), spec.out_channels()), (channels, channels), "{name}");
         assert!(weights.iter().all(|(_, tensor)| tensor.dtype == dtype), "{name}");
@@ -94,6 +101,28 @@ fn the_first_foreign_node_is_named() {
     let domain = model(&[node("Conv", &["input"], "output").text(7, "com.acme")], &[]);
     let message = read(&domain).unwrap_err().to_string();
     assert!(message.contains("com.acme.Conv"), "{message}");
+}
+
+#[test]
+fn a_ring_of_another_kind_is_foreign() {
+    let sample = sample("x4");
+    let x4 = write(&sample.spec, &sample.weights, true).unwrap();
+    let ring = |pads: [i64; 8]| pads.into_iter().flat_map(i64::to_le_bytes).collect::<Vec<_>>();
+    let ours = ring([0, 0, 1, 1, 0, 0, 1, 1]);
+    for (from, to) in [
+        (&b"edge\xA0"[..], &b"wrap\xA0"[..]),
+        (&ours, &ring([0, 0, 2, 2, 0, 0, 2, 2])),
+        (&ours, &ring([0, 0, 0, 1, 0, 0, 0, 1])),
+        (&ours, &ring([0, 1, 1, 1, 0, 1, 1, 1])),
+    ] {
+        let message = read(&replaced(&x4, from, to)).unwrap_err().to_string();
+        assert!(message.contains("Pad `conv_first.edge` (node 0)"), "{message}");
+    }
+    // The `pads` of every convolution: zeros around a ring as well.
+    let zeros = [&b"pads"[..], &[0x40, 0].repeat(4)].concat();
+    let ones = [&b"pads"[..], &[0x40, 1].repeat(4)].concat();
+    let message = read(&replaced(&x4, &zeros, &ones)).unwrap_err().to_string();
+    assert!(message.contains("Conv `conv_first`") && message.contains("ring of the edge"), "{message}");
 }
 
 #[test]
@@ -121,13 +150,13 @@ fn a_changed_operation_is_foreign() {
 #[test]
 fn space_to_depth_is_read_as_pixel_unshuffle() {
     let sample = sample("unshuffle x2");
-    let mut graph = build(&sample.spec, &sample.weights).unwrap();
+    let mut graph = build(&sample.spec, &sample.weights, false).unwrap();
     for node in &mut graph.nodes {
         if let Op::Unshuffle { order, .. } = &mut node.op {
             *order = ChannelOrder::PositionFirst;
         }
     }
-    let (spec, weights) = read(&emit::emit(&sample.spec, &graph)).unwrap();
+    let Recognised { spec, weights, .. } = read(&emit::emit(&sample.spec, &graph)).unwrap();
     assert_eq!(spec, sample.spec);
     let changed = sample.weights.iter().filter(|(name, tensor)| weights.get(name) != Some(tensor));
     assert_eq!(changed.map(|(name, _)| name).collect::<Vec<_>>(), ["conv_first.weight"]);
@@ -138,7 +167,7 @@ fn an_enlargement_may_be_worded_otherwise() {
     // half_pixel with the default rounding repeats pixels too; with floor it shifts them.
     let x4 = replaced(&file("x4"), b"asymmetric", b"half_pixel");
     assert!(read(&x4).unwrap_err().to_string().contains("Resize `enlarge1`"));
-    let (spec, _) = read(&replaced(&x4, b"nearest_mode", b"ignored_mode")).unwrap();
+    let Recognised { spec, .. } = read(&replaced(&x4, b"nearest_mode", b"ignored_mode")).unwrap();
     assert_eq!(spec.scale(), 4);
     // A size instead of factors: of the 8x12 picture, three times as large.
     let sizes: Vec<u8> = [1i64, 3, 24, 36].iter().flat_map(|size| size.to_le_bytes()).collect();
@@ -328,7 +357,7 @@ fn mangled_files_are_errors_or_whole_models() {
     files.extend(["plus x2 unshuffle", "compact x4"].map(file));
     for (bytes, seed) in files.iter().zip(21..) {
         for mangled in mangled(bytes, 500, seed) {
-            if let Ok((spec, weights)) = read(&mangled) {
+            if let Ok(Recognised { spec, weights, .. }) = read(&mangled) {
                 accepted += 1;
                 assert_eq!(weights.len(), spec.tensors().len());
             }

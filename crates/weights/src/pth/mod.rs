@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use crate::error::WeightsError;
 use crate::limits::Limits;
-use crate::state::StateDict;
+use crate::state::{EDGE, REPLICATE, StateDict};
 use crate::stored::StoredTensor;
 use crate::text::shown;
 use archive::Member;
@@ -133,7 +133,8 @@ fn state_dict(
         let stored = StoredTensor::new(key, storage.element, tensor.view.clone(), file, part)?;
         tensors.push((key.to_owned(), stored));
     }
-    Ok(StateDict { tensors, ..StateDict::default() })
+    let repeats_edge = state::text(object, EDGE) == Some(REPLICATE);
+    Ok(StateDict { tensors, repeats_edge, ..StateDict::default() })
 }
 
 fn malformed(item: &str, expected: impl Into<String>, found: impl Into<String>) -> WeightsError {

@@ -51,6 +51,15 @@ pub(super) fn weights<'a>(object: &Pickled<'a>) -> Result<Vec<(&'a str, usize)>,
     Err(malformed("dictionaries within dictionaries"))
 }
 
+/// What the outermost dictionary holds under `key`, where that is a text.
+pub(super) fn text<'a>(object: &Pickled<'a>, key: &str) -> Option<&'a str> {
+    let Value::Dict(place) = object.root else { return None };
+    object.heap.text_entries(place).into_iter().find_map(|(found, value)| match value {
+        Value::Text(text) if found == key => Some(text),
+        _ => None,
+    })
+}
+
 /// The dictionary within this one that the weights are in, if they are not in this one.
 fn inner(entries: &[(&str, Value<'_>)]) -> Option<usize> {
     let dict_of = |value: &Value<'_>| match value {

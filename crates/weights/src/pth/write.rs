@@ -20,13 +20,18 @@ const ZIP_VERSION: u16 = 20;
 /// Names are UTF-8.
 const FLAGS: u16 = 0x0800;
 
-/// The bytes of a checkpoint: a dictionary of tensors, under the key `wrapper` of another one where that is given.
+/// The bytes of a checkpoint: a dictionary of tensors, under the key `wrapper` of another one where that is given, which then
+/// holds `extras` as well, each a key and a text.
 ///
 /// # Errors
 /// [`WeightsError::Limit`] where the archive would need 64-bit sizes.
-pub(crate) fn write(tensors: &[(String, Tensor)], wrapper: Option<&str>) -> Result<Vec<u8>, WeightsError> {
+pub(crate) fn write(
+    tensors: &[(String, Tensor)],
+    wrapper: Option<&str>,
+    extras: &[(&str, &str)],
+) -> Result<Vec<u8>, WeightsError> {
     let mut archive = Archive::default();
-    archive.add("data.pkl", &pickle(tensors, wrapper))?;
+    archive.add("data.pkl", &pickle(tensors, wrapper, extras))?;
     archive.add("byteorder", b"little")?;
     for (index, (_, tensor)) in tensors.iter().enumerate() {
         archive.add(&format!("data/{index}"), tensor.bytes())?;
@@ -36,7 +41,7 @@ pub(crate) fn write(tensors: &[(String, Tensor)], wrapper: Option<&str>) -> Resu
 }
 
 /// The pickle of the dictionary; tensor `i` has the storage `i`.
-fn pickle(tensors: &[(String, Tensor)], wrapper: Option<&str>) -> Vec<u8> {
+fn pickle(tensors: &[(String, Tensor)], wrapper: Option<&str>, extras: &[(&str, &str)]) -> Vec<u8> {
     let mut pickler = Pickler { bytes: vec![0x80, 2], memo: HashMap::new() };
     if let Some(wrapper) = wrapper {
         pickler.bytes.push(b'}');
@@ -50,6 +55,11 @@ fn pickle(tensors: &[(String, Tensor)], wrapper: Option<&str>) -> Vec<u8> {
     pickler.bytes.push(b'u');
     if wrapper.is_some() {
         pickler.bytes.push(b's');
+        for (key, text) in extras {
+            pickler.text(key);
+            pickler.text(text);
+            pickler.bytes.push(b's');
+        }
     }
     pickler.bytes.push(b'.');
     pickler.bytes

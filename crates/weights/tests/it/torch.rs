@@ -9,10 +9,11 @@ use sha2::{Digest, Sha256};
 
 use crate::samples::{Folder, model, specs};
 
-/// Prints the wrapper's key, and for each tensor its type, shape and the digest of its elements.
+/// Prints the wrapper's key, what is said of the edge, and for each tensor its type, shape and the digest of its elements.
 const SCRIPT: &str = r#"
 import hashlib, json, sys, torch
 loaded = torch.load(sys.argv[1], weights_only=True)
+edge = loaded.pop("edge", None)
 wrapper = None
 if list(loaded) == ["params"]:
     wrapper, loaded = "params", loaded["params"]
@@ -20,7 +21,7 @@ def described(tensor):
     assert tensor.is_contiguous() and not tensor.requires_grad
     elements = bytes(tensor.view(torch.uint8).flatten().tolist())
     return [str(tensor.dtype), list(tensor.shape), hashlib.sha256(elements).hexdigest()]
-print(json.dumps({"wrapper": wrapper, "tensors": {key: described(tensor) for key, tensor in loaded.items()}}))
+print(json.dumps({"wrapper": wrapper, "edge": edge, "tensors": {key: described(tensor) for key, tensor in loaded.items()}}))
 "#;
 
 /// Saves tensors that PyTorch lays out in every way: transposed, expanded, parts of one storage, parameters.
@@ -72,11 +73,16 @@ fn pytorch_reads_what_we_write() {
     for name in ["x4", "compact x4", "plus"] {
         let (_, spec) = specs().into_iter().find(|(other, _)| *other == name).unwrap();
         for dtype in [DType::F32, DType::F16, DType::BF16] {
-            let model = model(&spec, dtype, 4);
+            let mut model = model(&spec, dtype, 4);
+            model.origin.repeats_edge = dtype == DType::F16;
             let path = folder.file("model.pth");
             save(&model, &path, &SaveOptions::default()).unwrap();
+            let back = load(&path, &LoadOptions::default()).unwrap();
+            assert_eq!(back.origin.repeats_edge, model.origin.repeats_edge);
             let Some(found) = python(SCRIPT, &[path.as_os_str()]) else { return };
             assert_eq!(found["wrapper"], "params", "{name}");
+            let edge = model.origin.repeats_edge.then_some("replicate");
+            assert_eq!(found["edge"], serde_json::json!(edge), "{name} {dtype}");
             assert_eq!(found["tensors"], serde_json::json!(described(&model)), "{name} {dtype}");
         }
     }

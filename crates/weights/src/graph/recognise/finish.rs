@@ -16,6 +16,8 @@ pub(crate) struct Recognised {
     pub spec: ModelSpec,
     /// Its tensors under their canonical names, in the spec's order.
     pub weights: WeightMap,
+    /// Whether its 3x3 convolutions see the edge repeated instead of zeros.
+    pub repeats_edge: bool,
 }
 
 impl Recogniser {
@@ -49,7 +51,7 @@ impl Recogniser {
         if let (ChannelOrder::PositionFirst, Some(first)) = (order, self.slots.get_mut(&Slot::First)) {
             first.weight = channels_first(&first.weight, unshuffle * unshuffle)?;
         }
-        named(spec, self.slots)
+        named(spec, self.slots, self.repeats_edge == Some(true))
     }
 
     /// The compact network whose convolution `last` comes before its shuffle by `scale`.
@@ -75,7 +77,7 @@ impl Recogniser {
             upsampling: vec![],
             activation,
         })?;
-        named(spec, self.slots)
+        named(spec, self.slots, self.repeats_edge == Some(true))
     }
 
     /// The length of one axis of a convolution's weights; 0, which no spec allows, where there are none.
@@ -101,7 +103,11 @@ fn name(slot: Slot, family: Family) -> String {
 }
 
 /// The tensors that the spec asks for, each of its shape and none besides.
-fn named(spec: ModelSpec, slots: BTreeMap<Slot, Filling>) -> Result<Recognised, WeightsError> {
+fn named(
+    spec: ModelSpec,
+    slots: BTreeMap<Slot, Filling>,
+    repeats_edge: bool,
+) -> Result<Recognised, WeightsError> {
     let mut found: BTreeMap<String, (Site, Tensor)> = BTreeMap::new();
     for (slot, filling) in slots {
         let layer = name(slot, spec.family());
@@ -128,7 +134,7 @@ fn named(spec: ModelSpec, slots: BTreeMap<Slot, Filling>) -> Result<Recognised, 
         Some((tensor, (site, _))) => {
             Err(foreign(&site, &format!("only layers that lead to the output, not `{tensor}`")))
         }
-        None => Ok(Recognised { spec, weights }),
+        None => Ok(Recognised { spec, weights, repeats_edge }),
     }
 }
 

@@ -1,12 +1,14 @@
 //! The parts that values and weights play in a network.
 
-use super::super::Site;
+use super::super::{Site, ValueId};
 use crate::Tensor;
 
 /// What a value is, in the terms of the network. Dense blocks count from 0 through all RRDBs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Role {
     Picture,
+    /// A value with its edge repeated around it.
+    Ringed(ValueId),
     Unshuffled,
     /// A dense block's input; `Stream(0)` is what conv_first makes.
     Stream(usize),

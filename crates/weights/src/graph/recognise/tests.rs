@@ -7,8 +7,13 @@ use crate::DType;
 
 /// The graph of a sample, with its nodes named by their operations for the messages.
 fn graph(name: &str) -> Graph {
+    padded_graph(name, false)
+}
+
+/// The same, with its edge repeated or not.
+fn padded_graph(name: &str, repeats_edge: bool) -> Graph {
     let sample = samples(DType::F32).into_iter().find(|sample| sample.name == name).expect("a known sample");
-    build(&sample.spec, &sample.weights).unwrap()
+    build(&sample.spec, &sample.weights, repeats_edge).unwrap()
 }
 
 /// Changes the node called `name` and returns what the recogniser says.
@@ -30,7 +35,7 @@ fn every_family_is_recognised_as_it_was_built() {
         let all = samples(dtype);
         assert_eq!(all.len(), 18);
         for sample in all {
-            let graph = build(&sample.spec, &sample.weights).unwrap();
+            let graph = build(&sample.spec, &sample.weights, false).unwrap();
             let network = recognise(&graph).unwrap_or_else(|e| panic!("{}: {e}", sample.name));
             assert_eq!(network.spec, sample.spec, "{}", sample.name);
             assert!(network.weights == sample.weights, "{}", sample.name);
@@ -176,6 +181,28 @@ fn missing_steps_are_foreign() {
 }
 
 #[test]
+fn the_edge_is_repeated_everywhere_or_nowhere_and_for_convolutions_alone() {
+    let ringed = padded_graph("x4", true);
+    assert!(recognise(&ringed).unwrap().repeats_edge);
+    let ring = id(&ringed, "conv_hr.edge");
+    let inner = Graph::inputs(&ringed.nodes[ring].op)[0];
+    let rewired = |name: &str, old: ValueId, new: ValueId| {
+        let mut graph = ringed.clone();
+        let value = id(&graph, name);
+        match &mut graph.nodes[value].op {
+            Op::Convolve { input, .. } | Op::LeakyRelu { input, .. } if *input == old => *input = new,
+            other => panic!("{other:?}"),
+        }
+        recognise(&graph).unwrap_err().to_string()
+    };
+    let message = rewired("conv_hr", ring, inner);
+    assert!(message.contains("conv_hr") && message.contains("one kind of padding"), "{message}");
+    let raw = id(&ringed, "conv_hr");
+    let message = rewired("conv_hr.lrelu", raw, ring);
+    assert!(message.contains("conv_hr.lrelu"), "{message}");
+}
+
+#[test]
 fn layers_that_lead_nowhere_are_foreign() {
     for (name, stray) in [("x4", "conv_last"), ("plus x4", "body.1.rdb3.conv1x1"), ("compact x4", "body.2")] {
         let mut graph = graph(name);
@@ -290,7 +317,7 @@ fn random_wirings_are_errors_or_whole_models() {
     let mut accepted = 0;
     for round in 0..2000 {
         let all = ["x4", "plus x4", "compact x4", "unshuffle x2", "compact x1"];
-        let mut graph = graph(all[round % all.len()]);
+        let mut graph = padded_graph(all[round % all.len()], round % 2 == 1);
         let expected = recognise(&graph).unwrap();
         for _ in 0..=random.below(3) {
             let value = 1 + random.below(graph.nodes.len() - 1);
@@ -303,6 +330,7 @@ fn random_wirings_are_errors_or_whole_models() {
                 Op::Add { left, .. } => *left = other,
                 Op::Picture => {}
                 Op::Convolve { input, .. }
+                | Op::RepeatEdge { input }
                 | Op::LeakyRelu { input, .. }
                 | Op::PRelu { input, .. }
                 | Op::Scale { input, .. }

@@ -84,11 +84,30 @@ impl<'g, 'a> Lowering<'g, 'a> {
         };
         let is_known = height == width && (height == 3 || height == 1);
         step.require(is_known, "a kernel of 3x3 or 1x1")?;
-        require_plain_convolution(step, height as i64)?;
-        let [batch, channels, height, width] = self.shapes[input];
+        let padding = self.graph.zero_padding(input, height);
+        require_plain_convolution(step, height as i64, padding as i64)?;
+        let [batch, channels, rows, columns] = self.shapes[input];
         step.require(channels == inputs, "weights for as many channels as its input has")?;
+        // A ring that the input has already is used up.
+        let ring = 2 * (height / 2 - padding);
         let op = Op::Convolve { input, weight, bias };
-        self.emit(step, op, [batch, outputs, height, width])
+        self.emit(step, op, [batch, outputs, rows - ring, columns - ring])
+    }
+
+    /// Padding by the edge, one pixel at each side, as exporters write a convolution's `padding_mode="replicate"`.
+    pub(super) fn pad(&mut self, step: &Step<'g, 'a>) -> Result<Binding<'g, 'a>, WeightsError> {
+        step.require(step.text("mode") == Some(b"edge"), "padding by the edge pixel (mode edge)")?;
+        step.require(step.input(3).is_none(), "padding of all axes")?;
+        let input = self.feature(step, 0)?;
+        // An attribute before opset 11.
+        let pads = match step.ints("pads") {
+            Some(pads) => pads.iter().map(|&pad| pad as f64).collect(),
+            None => self.known_numbers(step, 1)?.to_floats(),
+        };
+        step.require(pads == [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0], "one pixel at each side")?;
+        let [batch, channels, height, width] = self.shapes[input];
+        let shape = [batch, channels, height.saturating_add(2), width.saturating_add(2)];
+        self.emit(step, Op::RepeatEdge { input }, shape)
     }
 
     pub(super) fn leaky_relu(&mut self, step: &Step<'g, 'a>) -> Result<Binding<'g, 'a>, WeightsError> {
@@ -179,22 +198,22 @@ impl<'g, 'a> Lowering<'g, 'a> {
     }
 }
 
-/// Refuses a convolution that skips pixels, or whose padding does not keep the size.
-fn require_plain_convolution(step: &Step<'_, '_>, kernel: i64) -> Result<(), WeightsError> {
+/// Refuses a convolution that skips pixels, or whose padding is not `padding` pixels of zeros at each side.
+fn require_plain_convolution(step: &Step<'_, '_>, kernel: i64, padding: i64) -> Result<(), WeightsError> {
     let all =
         |name: &str, value: i64| step.ints(name).is_none_or(|ints| ints.iter().all(|&int| int == value));
     step.require(step.int("group", 1) == 1, "one group")?;
     step.require(all("kernel_shape", kernel), "a kernel_shape as its weights have it")?;
     step.require(all("strides", 1) && all("dilations", 1), "stride 1 and dilation 1")?;
     let keeps_size = match step.text("auto_pad") {
-        Some(b"SAME_UPPER" | b"SAME_LOWER") => true,
+        Some(b"SAME_UPPER" | b"SAME_LOWER") => padding == kernel / 2,
         None | Some(b"NOTSET") => match step.ints("pads") {
-            Some(pads) => pads.len() == 4 && pads.iter().all(|&pad| pad == kernel / 2),
-            None => kernel == 1,
+            Some(pads) => pads.len() == 4 && pads.iter().all(|&pad| pad == padding),
+            None => padding == 0,
         },
-        Some(_) => kernel == 1,
+        Some(_) => padding == 0,
     };
-    step.require(keeps_size, "zero padding that keeps the size")
+    step.require(keeps_size, "padding that keeps the size, by zeros or by a ring of the edge before it")
 }
 
 /// Whether a `Resize` by this factor repeats every pixel, whatever its rules for coordinates and rounding are.
