@@ -39,24 +39,25 @@ pub fn save(model: &Model, path: &Path, options: &SaveOptions) -> Result<Vec<Not
     let format = format_of(path)?;
     let weights = cast(&model.weights, options.dtype)?;
     let repeats_edge = model.origin.repeats_edge;
-    let mut says_edge = true;
-    match format {
+    let says_edge = match format {
         Format::Pth => {
             let layout = layout(model, options)?;
             // Real-ESRGAN and BasicSR look under this key; the older layouts' programs expect a bare dictionary.
             let wrapper = matches!(layout, KeyLayout::BasicSr | KeyLayout::Compact).then_some("params");
-            says_edge = wrapper.is_some();
             let extras: &[_] = if repeats_edge { &[(EDGE, REPLICATE)] } else { &[] };
             write_file(path, &pth::write(&named(model, &weights, layout), wrapper, extras)?)?;
+            wrapper.is_some()
         }
         Format::Safetensors => {
             let layout = layout(model, options)?;
             let metadata = metadata(model, layout);
             write_file(path, &safetensors::write(&named(model, &weights, layout), &metadata))?;
+            true
         }
         Format::Onnx => {
             refuse_layout(options, format)?;
             write_file(path, &onnx::write(&model.spec, &weights, repeats_edge)?)?;
+            true
         }
         Format::Ncnn => {
             refuse_layout(options, format)?;
@@ -69,8 +70,9 @@ pub fn save(model: &Model, path: &Path, options: &SaveOptions) -> Result<Vec<Not
             let param = pending(path, files.param.as_ref())?;
             publish(bin, &bin_path)?;
             publish(param, path)?;
+            true
         }
-    }
+    };
     Ok(if repeats_edge { edge_notices(format, says_edge) } else { Vec::new() })
 }
 

@@ -88,17 +88,19 @@ fn description(model: &Model, source: &ModelSource) -> String {
 pub(crate) fn convert(flags: &ConvertFlags) -> anyhow::Result<Outcome> {
     let (_, model) = read(&flags.input, flags.strength, flags.scale)?;
     let options = SaveOptions { layout: flags.layout.map(Into::into), dtype: flags.dtype.map(Into::into) };
-    let notices = save(&model, &flags.output, &options)?;
-    talk::notices(flags.output.display(), &notices);
+    write(&model, &flags.output, &options)
+}
+
+/// Saves a model, and says what its file cannot.
+fn write(model: &Model, output: &Path, options: &SaveOptions) -> anyhow::Result<Outcome> {
+    talk::notices(output.display(), &save(model, output, options)?);
     Ok(Outcome::Done)
 }
 
 /// Runs `interpolate`.
 pub(crate) fn interpolate(flags: &InterpolateFlags) -> anyhow::Result<Outcome> {
     let ((_, a), (_, b)) = (read(&flags.a, None, flags.scale)?, read(&flags.b, None, flags.scale)?);
-    let notices = save(&mix(&a, &b, flags.alpha)?, &flags.output, &SaveOptions::default())?;
-    talk::notices(flags.output.display(), &notices);
-    Ok(Outcome::Done)
+    write(&mix(&a, &b, flags.alpha)?, &flags.output, &SaveOptions::default())
 }
 
 /// Runs `models`.

@@ -72,18 +72,15 @@ fn built_in_models_are_listed_described_and_exported() {
     let expected = enlarged(&folder, &picture, &["--strength", "0.25"]).0;
     // Every file but those of the older layouts says itself that its edge is repeated.
     for (name, layout, elsewhere, here) in [
-        ("mine.safetensors", "basicsr", true, false),
-        ("mine.pth", "basicsr", true, false),
-        ("mine.onnx", "", false, false),
-        ("mine.param", "", false, false),
-        ("old.pth", "old", true, true),
+        ("mine.safetensors", &[][..], true, false),
+        ("mine.pth", &[], true, false),
+        ("mine.onnx", &[], false, false),
+        ("mine.param", &[], false, false),
+        ("old.pth", &["--layout", "old"], true, true),
     ] {
         let exported = text(&folder.join(name));
-        let mut arguments = vec!["convert", "photo-x4", &exported, "--strength", "0.25", "--dtype", "f32"];
-        if !layout.is_empty() {
-            arguments.extend(["--layout", layout]);
-        }
-        let ended = esrgan(&arguments);
+        let arguments = ["convert", "photo-x4", &exported, "--strength", "0.25", "--dtype", "f32"];
+        let ended = esrgan(&[&arguments, layout].concat());
         assert_eq!(ended.code, 0, "{}", ended.stderr);
         assert_eq!(ended.stderr.contains("unless they get the network as `.onnx`"), elsewhere, "{name}");
         assert_eq!(ended.stderr.contains("enlarge with `--edge replicate`"), here, "{name}");

@@ -72,6 +72,13 @@ pub(crate) fn samples(dtype: DType) -> Vec<Sample> {
     variants.into_iter().map(|(name, parts)| sample(name, parts, dtype)).collect()
 }
 
+/// Each of them with zeros beyond its edge, and with its edge repeated.
+pub(crate) fn samples_by_edge(dtype: DType) -> impl Iterator<Item = (Sample, bool)> {
+    [false, true]
+        .into_iter()
+        .flat_map(move |edge| samples(dtype).into_iter().map(move |sample| (sample, edge)))
+}
+
 fn sample(name: &str, parts: SpecParts, dtype: DType) -> Sample {
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     let mut weights = WeightMap::new();

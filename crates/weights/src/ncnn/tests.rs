@@ -4,7 +4,7 @@ use esrgan_core::{Classify, Kind};
 use esrgan_testkit::shared_data;
 
 use super::*;
-use crate::graph::samples::{Sample, assert_weights, golden, mangled, samples};
+use crate::graph::samples::{Sample, assert_weights, golden, mangled, samples, samples_by_edge};
 use crate::{Activation, DType, Family};
 
 /// [`super::read`] of bytes that nobody shares.
@@ -31,7 +31,7 @@ fn refusal(files: &NcnnFiles, from: &str, to: &str) -> WeightsError {
 #[test]
 fn what_is_written_is_read() {
     for dtype in [DType::F32, DType::F16, DType::BF16] {
-        for (sample, edge) in samples(dtype).iter().flat_map(|sample| [(sample, false), (sample, true)]) {
+        for (sample, edge) in samples_by_edge(dtype) {
             let files = write(&sample.spec, &sample.weights, edge).unwrap();
             let network = read(files.param.as_bytes(), &files.bin);
             let Recognised { spec, weights, repeats_edge } =

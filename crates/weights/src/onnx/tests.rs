@@ -4,7 +4,7 @@ use esrgan_core::{Classify, Kind};
 
 use super::wire::Message;
 use super::*;
-use crate::graph::samples::{Sample, assert_weights, golden, mangled, samples};
+use crate::graph::samples::{Sample, assert_weights, golden, mangled, samples, samples_by_edge};
 use crate::graph::{ChannelOrder, Op};
 use crate::{DType, Family};
 
@@ -55,9 +55,7 @@ fn tensor(name: &str, dims: &[i64], data_type: i64) -> Message {
 #[test]
 fn what_is_written_is_read() {
     for dtype in [DType::F32, DType::F16, DType::BF16] {
-        for (sample, repeats_edge) in
-            samples(dtype).iter().flat_map(|sample| [(sample, false), (sample, true)])
-        {
+        for (sample, repeats_edge) in samples_by_edge(dtype) {
             let bytes = write(&sample.spec, &sample.weights, repeats_edge).unwrap();
             let network = read(&bytes).unwrap_or_else(|e| panic!("{}: {e}", sample.name));
             assert_eq!(network.spec, sample.spec, "{}", sample.name);

@@ -13,19 +13,24 @@ import ncnn
 import numpy as np
 
 
-def largest_difference(model_path, pair_path):
+def run(model_path, picture):
+    """The enlarged picture of `[channels, height, width]`."""
     net = ncnn.Net()
     for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
         setattr(net.opt, option, False)
     assert net.load_param(str(model_path)) == 0, "the .param file cannot be loaded"
     assert net.load_model(str(Path(model_path).with_suffix(".bin"))) == 0, "the .bin file cannot be loaded"
-    pair = dict(np.load(pair_path))
-    picture = np.ascontiguousarray(pair["input"][0])  # ncnn.Mat borrows it
+    picture = np.ascontiguousarray(picture)  # ncnn.Mat borrows it
     extractor = net.create_extractor()
     assert extractor.input("data", ncnn.Mat(picture)) == 0, "there is no input `data`"
     status, output = extractor.extract("output")
     assert status == 0, "there is no output `output`"
-    output = np.array(output)[None]
+    return np.array(output)
+
+
+def largest_difference(model_path, pair_path):
+    pair = np.load(pair_path)
+    output = run(model_path, pair["input"][0])[None]
     assert output.shape == pair["output"].shape, f"{output.shape} instead of {pair['output'].shape}"
     return float(np.abs(output - pair["output"]).max())
 

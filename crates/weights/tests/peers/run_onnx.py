@@ -14,18 +14,24 @@ import onnx
 import onnxruntime
 
 
-def largest_difference(model_path, pair_path):
+def opened(model_path):
+    """A function from `[batch, channels, height, width]` to the enlarged picture."""
     onnx.checker.check_model(onnx.load(model_path), full_check=True)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(model_path, options, providers=["CPUExecutionProvider"])
+    return lambda picture: session.run(["output"], {"input": picture})[0]
+
+
+def largest_difference(model_path, pair_path):
+    run = opened(model_path)
     pair = np.load(pair_path)
-    (output,) = session.run(["output"], {"input": pair["input"]})
+    output = run(pair["input"])
     assert output.shape == pair["output"].shape, f"{output.shape} instead of {pair['output'].shape}"
     scale = output.shape[2] // pair["input"].shape[2]
     other = np.zeros((2, pair["input"].shape[1], 8, 16), np.float32)
-    (other_output,) = session.run(["output"], {"input": other})
-    assert other_output.shape[2:] == (8 * scale, 16 * scale), other_output.shape
+    other_shape = run(other).shape
+    assert other_shape[2:] == (8 * scale, 16 * scale), other_shape
     return float(np.abs(output - pair["output"]).max())
 
 

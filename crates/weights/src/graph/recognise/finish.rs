@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::super::{ChannelOrder, Site, body_conv, foreign};
 use super::Recogniser;
-use super::roles::{Filling, Slot};
+use super::roles::Slot;
 use crate::{Activation, Family, ModelSpec, SpecParts, Tensor, WeightMap, WeightsError};
 
 /// A network read from a graph.
@@ -51,7 +51,7 @@ impl Recogniser {
         if let (ChannelOrder::PositionFirst, Some(first)) = (order, self.slots.get_mut(&Slot::First)) {
             first.weight = channels_first(&first.weight, unshuffle * unshuffle)?;
         }
-        named(spec, self.slots, self.repeats_edge == Some(true))
+        self.named(spec)
     }
 
     /// The compact network whose convolution `last` comes before its shuffle by `scale`.
@@ -77,7 +77,39 @@ impl Recogniser {
             upsampling: vec![],
             activation,
         })?;
-        named(spec, self.slots, self.repeats_edge == Some(true))
+        self.named(spec)
+    }
+
+    /// The tensors that the spec asks for, each of its shape and none besides.
+    fn named(self, spec: ModelSpec) -> Result<Recognised, WeightsError> {
+        let mut found: BTreeMap<String, (Site, Tensor)> = BTreeMap::new();
+        for (slot, filling) in self.slots {
+            let layer = name(slot, spec.family());
+            if let Some(bias) = filling.bias {
+                found.insert(format!("{layer}.bias"), (filling.site.clone(), bias));
+            }
+            found.insert(format!("{layer}.weight"), (filling.site, filling.weight));
+        }
+        let mut weights = WeightMap::new();
+        let mut last = Site::default();
+        for (tensor, expected) in spec.tensors() {
+            let Some((site, value)) = found.remove(&tensor) else {
+                // Every layer was found, so what is missing is the bias of the one before.
+                return Err(foreign(&last, &format!("`{tensor}` of shape {expected:?}")));
+            };
+            if value.shape != expected {
+                let shape = value.shape;
+                return Err(foreign(&site, &format!("`{tensor}` of shape {expected:?}, not {shape:?}")));
+            }
+            weights.insert(tensor, value);
+            last = site;
+        }
+        match found.pop_first() {
+            Some((tensor, (site, _))) => {
+                Err(foreign(&site, &format!("only layers that lead to the output, not `{tensor}`")))
+            }
+            None => Ok(Recognised { spec, weights, repeats_edge: self.repeats_edge == Some(true) }),
+        }
     }
 
     /// The length of one axis of a convolution's weights; 0, which no spec allows, where there are none.
@@ -99,42 +131,6 @@ fn name(slot: Slot, family: Family) -> String {
         Slot::Last => "conv_last".to_owned(),
         Slot::Compact(index) => format!("body.{}", 2 * index),
         Slot::Slopes(index) => format!("body.{}", 2 * index + 1),
-    }
-}
-
-/// The tensors that the spec asks for, each of its shape and none besides.
-fn named(
-    spec: ModelSpec,
-    slots: BTreeMap<Slot, Filling>,
-    repeats_edge: bool,
-) -> Result<Recognised, WeightsError> {
-    let mut found: BTreeMap<String, (Site, Tensor)> = BTreeMap::new();
-    for (slot, filling) in slots {
-        let layer = name(slot, spec.family());
-        if let Some(bias) = filling.bias {
-            found.insert(format!("{layer}.bias"), (filling.site.clone(), bias));
-        }
-        found.insert(format!("{layer}.weight"), (filling.site, filling.weight));
-    }
-    let mut weights = WeightMap::new();
-    let mut last = Site::default();
-    for (tensor, expected) in spec.tensors() {
-        let Some((site, value)) = found.remove(&tensor) else {
-            // Every layer was found, so what is missing is the bias of the one before.
-            return Err(foreign(&last, &format!("`{tensor}` of shape {expected:?}")));
-        };
-        if value.shape != expected {
-            let shape = value.shape;
-            return Err(foreign(&site, &format!("`{tensor}` of shape {expected:?}, not {shape:?}")));
-        }
-        weights.insert(tensor, value);
-        last = site;
-    }
-    match found.pop_first() {
-        Some((tensor, (site, _))) => {
-            Err(foreign(&site, &format!("only layers that lead to the output, not `{tensor}`")))
-        }
-        None => Ok(Recognised { spec, weights, repeats_edge }),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A graph that is wired in any other way than the families are must be refused, by the node that differs.
 
-use super::super::samples::{Random, samples};
+use super::super::samples::{Random, samples, samples_by_edge};
 use super::super::{Graph, Op, build};
 use super::*;
 use crate::DType;
@@ -32,12 +32,12 @@ fn id(graph: &Graph, name: &str) -> ValueId {
 #[test]
 fn every_family_is_recognised_as_it_was_built() {
     for dtype in [DType::F32, DType::F16, DType::BF16] {
-        let all = samples(dtype);
-        assert_eq!(all.len(), 18);
-        for sample in all {
-            let graph = build(&sample.spec, &sample.weights, false).unwrap();
+        assert_eq!(samples(dtype).len(), 18);
+        for (sample, repeats_edge) in samples_by_edge(dtype) {
+            let graph = build(&sample.spec, &sample.weights, repeats_edge).unwrap();
             let network = recognise(&graph).unwrap_or_else(|e| panic!("{}: {e}", sample.name));
             assert_eq!(network.spec, sample.spec, "{}", sample.name);
+            assert_eq!(network.repeats_edge, repeats_edge, "{}", sample.name);
             assert!(network.weights == sample.weights, "{}", sample.name);
         }
     }
